@@ -1,0 +1,1 @@
+"""What the handler may ask of the runner."""
