@@ -1,0 +1,137 @@
+"""Invocations on their way: what a caller asked for, where it stands, and the parts of its answer.
+
+It knows no HTTP and no process: the invoke endpoint puts invocations in, the Runtime API takes them out.
+"""
+
+import base64
+import json
+import math
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+# Lambda's limit for an event or a buffered response is 6 MiB; the platform itself allows 100 bytes more.
+PAYLOAD_LIMIT_BYTES = 6 * 1024 * 1024 + 100
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller sent."""
+
+    event: bytes
+    content_type: str = "application/json"
+    waits: bool = True
+    """False for X-Amz-Invocation-Type: Event, whose caller is let go at once."""
+    client_context: str | None = None
+    """JSON text, as the runtime gets it."""
+    trace_id: str | None = None
+    tenant_id: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerHead:
+    """How an answer begins; `length` is None when it is streamed."""
+
+    content_type: str
+    function_error: bool
+    length: int | None
+
+
+@dataclass(frozen=True)
+class AnswerEnd:
+    """A streamed or whole answer is complete; a stream that ends without it was cut short."""
+
+    trailers: tuple[tuple[str, str], ...] = ()
+
+
+AnswerPart = AnswerHead | AnswerEnd | bytes
+
+
+class Invocation:
+    """One invocation, from its caller's request until nothing more is done for it."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.request_id = str(uuid.uuid4())
+        self.trace_id = call.trace_id or _new_trace_id()
+        self.handed = False
+        self.settled = False
+        """The Runtime API has its outcome; a second one is refused."""
+        self.ended = trio.Event()
+        # Unbounded, because the caller may be slow, gone, or (Event) never have waited.
+        self._parts, self.answer = trio.open_memory_channel[AnswerPart](math.inf)
+
+    def send(self, *parts: AnswerPart) -> None:
+        """Pass parts of the answer on to the caller."""
+        for part in parts:
+            self._parts.send_nowait(part)
+
+    def close_answer(self) -> None:
+        """No more parts will come."""
+        self._parts.close()
+
+    def answer_whole(self, body: bytes, content_type: str = "application/json", *, error: bool) -> None:
+        """Settle it with an answer that is complete."""
+        self.settled = True
+        self.send(AnswerHead(content_type, error, len(body)), body, AnswerEnd())
+        self.close_answer()
+
+    def fail(self, error_type: str, message: str) -> None:
+        """Settle it with an error of Lambda's own, unless it is settled: then only cut an unfinished answer."""
+        if self.settled:
+            self.close_answer()
+            return
+        self.answer_whole(error_body(error_type, f"RequestId: {self.request_id} Error: {message}"), error=True)
+
+
+class Pending:
+    """The invocations that no handler has taken yet, first come first served."""
+
+    def __init__(self) -> None:
+        self._invocations: deque[Invocation] = deque()
+        self._arrival = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._invocations)
+
+    def put(self, invocation: Invocation) -> None:
+        """Add an invocation and wake everyone who waits for one."""
+        self._invocations.append(invocation)
+        self._arrival.set()
+        self._arrival = trio.Event()
+
+    async def wait(self) -> None:
+        """Return when there is an invocation to take."""
+        while not self._invocations:
+            await self._arrival.wait()
+
+    async def take(self) -> Invocation:
+        """Wait for an invocation and take it."""
+        await self.wait()
+        return self._invocations.popleft()
+
+    def take_nowait(self) -> Invocation | None:
+        """Take the next invocation if there is one."""
+        return self._invocations.popleft() if self._invocations else None
+
+
+def error_body(error_type: str, message: str) -> bytes:
+    """Return an error in the form of the Runtime API and of Lambda's answers."""
+    return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
+
+
+def decoded_client_context(header: str | None) -> str | None:
+    """Return the JSON text in an X-Amz-Client-Context header. Raises ValueError when it is not base64 of JSON."""
+    if header is None:
+        return None
+    text = base64.b64decode(header, validate=True).decode()
+    context: Any = json.loads(text)
+    return json.dumps(context)
+
+
+def _new_trace_id() -> str:
+    root, parent = uuid.uuid4().hex, uuid.uuid4().hex
+    return f"Root=1-{root[:8]}-{root[8:]};Parent={parent[:16]};Sampled=0"

@@ -1,0 +1,60 @@
+"""What happened, and when: the one thing that all of `dev` writes and the timeline reads.
+
+| what | request | details |
+| --- | --- | --- |
+| listening | | invoke (the address for callers) |
+| environment-started | | pid, runtimeApi (its address), concurrency |
+| environment-ready | | the handler's first poll arrived: init is over |
+| sent | id | type (RequestResponse or Event), bytes |
+| handed | id | deadlineMs: the handler has the event |
+| answered | id | status, functionError, bytes: the caller has its answer |
+| command-started, command-ended | id | as the runner reports them |
+| ended | id | how: polled, answered, timeout, crash or init-error |
+| frozen, thawed | | processes |
+| output | | line: the handler, the runner or the command wrote it |
+| environment-ended | | exitStatus, or signal |
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One thing that happened: `time` in seconds since the epoch, `details` as the table above has them."""
+
+    what: str
+    time: float
+    request_id: str | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return it as one line, in the form of the runner's own observer channel."""
+        known = {"event": self.what, "time": round(self.time, 6), "requestId": self.request_id}
+        return json.dumps({name: value for name, value in known.items() if value is not None} | self.details)
+
+
+Sink = Callable[[Moment], None]
+
+
+class Recorder:
+    """Passes each moment on to everyone who wants to know."""
+
+    def __init__(self, *sinks: Sink) -> None:
+        self._sinks = list(sinks)
+
+    def add(self, sink: Sink) -> None:
+        """Pass moments from now on to `sink` too."""
+        self._sinks.append(sink)
+
+    def now(self, what: str, request_id: str | None = None, **details: Any) -> None:
+        """Record that `what` happens now."""
+        self.record(Moment(what, time.time(), request_id, details))
+
+    def record(self, moment: Moment) -> None:
+        """Record something that happened, perhaps a little ago."""
+        for sink in self._sinks:
+            sink(moment)

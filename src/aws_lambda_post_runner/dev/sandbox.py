@@ -1,0 +1,83 @@
+"""The processes of one execution environment: found, frozen, thawed and killed together, as Lambda does.
+
+On Linux they are found in /proc, by their session or by a variable that every one of them inherits, so that a
+process which has made itself a daemon is found too. Elsewhere the process groups that we know of must do.
+"""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import trio
+
+PROC = Path("/proc")
+KILL_TIMEOUT_S = 2.0
+
+
+class Sandbox:
+    """All processes that came from the process `pid`, which leads a session of its own.
+
+    `mark` is a NAME=VALUE that is in the environment of every one of them and of nobody else.
+    """
+
+    def __init__(self, pid: int, mark: str) -> None:
+        self._session = pid
+        self._mark = mark.encode()
+        self._groups = {pid}
+        self._frozen: set[int] = set()
+
+    def add_group(self, pid: int) -> None:
+        """Learn of a process group: it is how processes are found where there is no /proc."""
+        self._groups.add(pid)
+
+    def freeze(self) -> int:
+        """Stop every process and return their number. Looks again until no new one has been forked meanwhile."""
+        while new := self._targets() - self._frozen:
+            _signal(new, signal.SIGSTOP)
+            self._frozen |= new
+        return len(self._frozen)
+
+    def thaw(self) -> int:
+        """Let every stopped process go on and return their number."""
+        thawed, self._frozen = self._frozen, set()
+        _signal(thawed, signal.SIGCONT)
+        return len(thawed)
+
+    async def kill(self) -> None:
+        """Kill every process, frozen or not, and return when none is left. Not to be cancelled."""
+        with trio.CancelScope(shield=True), trio.move_on_after(KILL_TIMEOUT_S):
+            while targets := self._targets():
+                _signal(targets, signal.SIGKILL)
+                await trio.sleep(0.01)  # a killed process takes a moment to go
+
+    def _targets(self) -> set[int]:
+        """Return what `os.kill` takes: process ids, or negative process group ids."""
+        if not PROC.is_dir():
+            return {-group for group in self._groups if _exists(-group)}
+        pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
+        return {pid for pid in pids if self._is_ours(pid)}
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            # After the name in parentheses, which may hold anything: state, parent, group, session.
+            state, _, _, session = (PROC / f"{pid}/stat").read_bytes().rpartition(b")")[2].split()[:4]
+            if state == b"Z":
+                return False
+            return int(session) == self._session or self._mark in (PROC / f"{pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile, or is another user's
+            return False
+
+
+def _signal(targets: set[int], signum: signal.Signals) -> None:
+    for target in targets:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(target, signum)
+
+
+def _exists(target: int) -> bool:
+    try:
+        os.kill(target, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,165 @@
+"""What is known of one invocation, and the environment that a post command gets from it. Pure: no IO."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from . import runtime_api
+from .settings import PREFIX, Settings
+
+
+class Outcome(Enum):
+    """How the handler answered."""
+
+    RESPONSE = "response"
+    ERROR = "error"
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One invocation, from its event to its answer. What is not known is None, an empty text or empty."""
+
+    request_id: str
+    invocation_id: str = ""
+    deadline_ms: int | None = None
+    """When the function's timeout is up, in ms since 1970 by the wall clock."""
+    function_arn: str = ""
+    trace_id: str = ""
+    tenant_id: str = ""
+    cold_start: bool = False
+    work: list[bytes] = field(default_factory=list)
+    """What the handler handed over for the command's standard input."""
+    waits: set[str] = field(default_factory=set)
+    """Tokens of what the handler asked us to wait for and that has not ended."""
+    captured: dict[str, bytes] = field(default_factory=dict)
+    """By name, `event` or `response`: what the command is to get as a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An invocation that the Runtime API has taken the answer of."""
+
+    invocation: Invocation
+    outcome: Outcome
+    error_type: str
+
+
+class InFlight:
+    """The invocations that were handed to the handler and not yet settled.
+
+    Keyed by request id and invocation id: the request id alone can come twice, since a retry or a caller may
+    use it again. At most LIMIT are kept; a handler that polls on without ever answering must not fill us up.
+    """
+
+    LIMIT = 1024
+
+    def __init__(self) -> None:
+        self._by_ids: dict[tuple[str, str], Invocation] = {}
+        self._seen_any = False
+
+    def add(self, headers: Mapping[bytes, bytes]) -> Invocation:
+        """Note the invocation whose event's head has these headers (names in lower case).
+
+        A client that polls again before it answered gets the same event again: the same invocation then.
+        """
+        invocation = _read_event_head(headers, cold_start=not self._seen_any)
+        self._seen_any = True
+        ids = invocation.request_id, invocation.invocation_id
+        known = self._by_ids.get(ids)
+        if known is not None and known.deadline_ms == invocation.deadline_ms:
+            return known
+        if len(self._by_ids) >= self.LIMIT:
+            del self._by_ids[next(iter(self._by_ids))]
+        self._by_ids[ids] = invocation
+        return invocation
+
+    def find(self, request_id: str, invocation_id: str = "") -> Invocation | None:
+        """The invocation with these ids; by the request id alone if the client did not send the other one."""
+        exact = self._by_ids.get((request_id, invocation_id))
+        if exact is not None:
+            return exact
+        return next((each for each in self._by_ids.values() if each.request_id == request_id), None)
+
+    def settle(self, invocation: Invocation) -> None:
+        """It was answered and is no longer in flight."""
+        self._by_ids.pop((invocation.request_id, invocation.invocation_id), None)
+
+    def all(self) -> list[Invocation]:
+        """All of them, the oldest first."""
+        return list(self._by_ids.values())
+
+
+def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Invocation:
+    deadline = headers.get(runtime_api.DEADLINE_MS, b"")
+    return Invocation(
+        request_id=headers.get(runtime_api.REQUEST_ID, b"").decode("latin-1"),
+        invocation_id=headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1"),
+        deadline_ms=int(deadline) if deadline.isdigit() else None,
+        function_arn=headers.get(runtime_api.FUNCTION_ARN, b"").decode("latin-1"),
+        trace_id=headers.get(runtime_api.TRACE_ID, b"").decode("latin-1"),
+        tenant_id=headers.get(runtime_api.TENANT_ID, b"").decode("latin-1"),
+        cold_start=cold_start,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long the post work of an invocation may take.
+
+    By the wall clock: the deadline comes as such a time, and whether the other clock runs on while an
+    environment is frozen is disputed.
+    """
+
+    ends_at: float | None
+    """Seconds since 1970; None: without bound."""
+    bound_by: str
+    """What set the end: `timeout`, `deadline`, or nothing."""
+
+    def remaining(self, now: float) -> float | None:
+        """Seconds left at `now`, never less than 0; None: without bound."""
+        return None if self.ends_at is None else max(0.0, self.ends_at - now)
+
+
+def budget_for(invocation: Invocation, settings: Settings, now: float) -> Budget:
+    """The budget of post work that starts at `now` (seconds since 1970).
+
+    The margin is kept before the function's own deadline, for past it Lambda counts the invocation as timed
+    out and resets the environment, although the caller has its answer.
+    """
+    ends: list[tuple[float, str]] = []
+    if settings.timeout is not None:
+        ends.append((now + settings.timeout, "timeout"))
+    if invocation.deadline_ms is not None:
+        ends.append((invocation.deadline_ms / 1000 - settings.margin, "deadline"))
+    return Budget(*min(ends)) if ends else Budget(None, "")
+
+
+def command_environment(
+    handler_environment: Mapping[str, str],
+    settled: Settled,
+    remaining: float | None,
+    files: Mapping[str, str],
+) -> dict[str, str]:
+    """The handler's environment and, on top, what the command may want to know. Unknown things are left out.
+
+    `remaining` is in seconds; `files` has the captured files' paths by name. An unknown thing is taken out even
+    if the handler's environment has such a variable, or the command would take a stranger's value for its own.
+    """
+    invocation = settled.invocation
+    values = {
+        "REQUEST_ID": invocation.request_id,
+        "OUTCOME": settled.outcome.value,
+        "ERROR_TYPE": settled.error_type,
+        "FUNCTION_ARN": invocation.function_arn,
+        "DEADLINE_MS": "" if invocation.deadline_ms is None else str(invocation.deadline_ms),
+        "REMAINING_MS": "" if remaining is None else str(int(remaining * 1000)),
+        "TENANT_ID": invocation.tenant_id,
+        "COLD_START": "true" if invocation.cold_start else "false",
+        "EVENT_FILE": files.get("event", ""),
+        "RESPONSE_FILE": files.get("response", ""),
+    }
+    added = {PREFIX + name: value for name, value in values.items()}
+    added[runtime_api.TRACE_VARIABLE] = invocation.trace_id
+    environment = {name: value for name, value in handler_environment.items() if name not in added}
+    environment.update((name, value) for name, value in added.items() if value)
+    return environment

@@ -1,0 +1,66 @@
+"""What the Lambda Runtime API's paths, headers and statuses mean. Pure: no IO.
+
+The source of every rule here is the Runtime API page of the AWS Lambda developer guide
+(https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
+"""
+
+from enum import Enum, auto
+
+ADDRESS_VARIABLE = "AWS_LAMBDA_RUNTIME_API"
+"""Names the Runtime API's `host:port`; every runtime client reads it."""
+
+TRACE_VARIABLE = "_X_AMZN_TRACE_ID"
+"""Where AWS SDKs look for the X-Ray trace to join."""
+
+REQUEST_ID = b"lambda-runtime-aws-request-id"
+INVOCATION_ID = b"lambda-runtime-invocation-id"
+"""Tells two attempts with the same request id apart. A client sends it back if it was given one."""
+DEADLINE_MS = b"lambda-runtime-deadline-ms"
+FUNCTION_ARN = b"lambda-runtime-invoked-function-arn"
+TRACE_ID = b"lambda-runtime-trace-id"
+TENANT_ID = b"lambda-runtime-aws-tenant-id"
+ERROR_TYPE = b"lambda-runtime-function-error-type"
+"""On `/error` a header; after a streamed response that failed half-way a trailer."""
+
+INIT_ERROR_TARGET = b"/2018-06-01/runtime/init/error"
+ERROR_CONTENT_TYPE = b"application/vnd.aws.lambda.error+json"
+
+
+class Call(Enum):
+    """What a request to the Runtime API asks for, as far as it concerns us."""
+
+    NEXT = auto()
+    RESPONSE = auto()
+    ERROR = auto()
+    RESTORE_NEXT = auto()
+    OTHER = auto()
+
+
+def read_call(method: bytes, target: bytes) -> tuple[Call, str]:
+    """Tell what a request asks for; with it the request id, empty where the path has none.
+
+    The version (`2018-06-01`) is not looked at: a later one that keeps the paths keeps their meaning.
+    """
+    match method, target.partition(b"?")[0].split(b"/"):
+        case b"GET", [b"", _, b"runtime", b"invocation", b"next"]:
+            return Call.NEXT, ""
+        case b"POST", [b"", _, b"runtime", b"invocation", request_id, b"response"]:
+            return Call.RESPONSE, request_id.decode("latin-1")
+        case b"POST", [b"", _, b"runtime", b"invocation", request_id, b"error"]:
+            return Call.ERROR, request_id.decode("latin-1")
+        case b"GET", [b"", _, b"runtime", b"restore", b"next"]:
+            return Call.RESTORE_NEXT, ""
+        case _:
+            return Call.OTHER, ""
+
+
+def is_accepted(status: int) -> bool:
+    """Tell whether a status says that the answer was taken: any 2xx, in practice 202."""
+    return 200 <= status < 300
+
+
+def error_document(message: str, error_type: str) -> bytes:
+    """The Runtime API's own form of an error, as JSON."""
+    import json  # only in trouble: it would cost every cold start two milliseconds
+
+    return json.dumps({"errorMessage": message, "errorType": error_type}).encode()

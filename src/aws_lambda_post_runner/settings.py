@@ -1,0 +1,305 @@
+"""What we were told: the environment, read into one frozen dataclass.
+
+Each variable stands once, in VARIABLES, with what it means and what is valid. The command line, the
+README's table and `check` are made from the same rows.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+from .runtime_api import ADDRESS_VARIABLE
+
+PREFIX = "AWS_LAMBDA_POST_RUNNER_"
+
+T = TypeVar("T")
+
+
+class Mode(Enum):
+    """When the post command runs. Several can be given."""
+
+    AFTER_RESPONSE = "AfterResponse"
+    AFTER_ERROR = "AfterError"
+    ON_REQUEST = "OnRequest"
+    WAIT_UNTIL = "WaitUntil"
+
+
+class Level(Enum):
+    """How much a line matters; the names are Lambda's own."""
+
+    TRACE = 0
+    DEBUG = 1
+    INFO = 2
+    WARN = 3
+    ERROR = 4
+    FATAL = 5
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `lines` has one line for each: variable, value seen, valid values."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Generic[T]):
+    """One setting. `parse` gets the stripped text and raises ValueError, with a hint or empty, if it is wrong."""
+
+    name: str
+    default: str
+    meaning: str
+    valid: str
+    parse: Callable[[str], T]
+
+    @property
+    def full_name(self) -> str:
+        """The name in the environment."""
+        return PREFIX + self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that we were told. Durations are in seconds, sizes in bytes."""
+
+    runtime_api: tuple[str, int]
+    command: str
+    modes: frozenset[Mode]
+    shell: str
+    level: Level
+    json_log: bool
+    timeout: float | None
+    margin: float
+    grace: float
+    capture: frozenset[str]
+    capture_limit: int
+    next_wrapper: str
+    max_concurrency: int | None
+    """How many invocations can be in flight at once on Lambda Managed Instances; elsewhere None."""
+    observer_fd: int | None
+
+
+def _nearest(word: str, words: list[str]) -> str:
+    from difflib import get_close_matches  # only in trouble: it is slow to import
+
+    near = get_close_matches(word.casefold(), [each.casefold() for each in words], n=1, cutoff=0.5)
+    return next((each for each in words if near and each.casefold() == near[0]), "")
+
+
+def _one_of(text: str, words: list[str]) -> str:
+    for word in words:
+        if word.casefold() == text.casefold():
+            return word
+    near = _nearest(text, words)
+    raise ValueError(f"did you mean {near}?" if near else "")
+
+
+def _some_of(text: str, words: list[str]) -> frozenset[str]:
+    found = frozenset(_one_of(part.strip(), words) for part in text.split(",") if part.strip())
+    if not found and text:
+        raise ValueError
+    return found
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _modes(text: str) -> frozenset[Mode]:
+    modes = frozenset(Mode(word) for word in _some_of(text, [mode.value for mode in Mode]))
+    if not modes:
+        raise ValueError
+    return modes
+
+
+def _level(text: str) -> Level:
+    return Level[_one_of(text, [level.name for level in Level])]
+
+
+def _duration(text: str) -> float:
+    """Seconds, from text such as `500ms`, `30s` or `2m`."""
+    for unit, seconds in (("ms", 0.001), ("s", 1.0), ("m", 60.0)):
+        number = text.removesuffix(unit)
+        if number != text:
+            return _not_negative(number) * seconds
+    raise ValueError("the unit is missing" if text.replace(".", "", 1).isdigit() else "")
+
+
+def _duration_or_none(text: str) -> float | None:
+    return _duration(text) if text else None
+
+
+def _not_negative(number: str) -> float:
+    # float() alone would take "nan", "inf", "-1" and "1_000".
+    if not number.strip().replace(".", "", 1).isdigit():
+        raise ValueError
+    return float(number)
+
+
+def _size(text: str) -> int:
+    """Bytes, from text such as `6MiB`, `512KiB` or `1000`."""
+    for unit, size in (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)):
+        if text.endswith(unit):
+            return int(_not_negative(text.removesuffix(unit)) * size)
+    raise AssertionError  # every text ends with ""
+
+
+def _capture(text: str) -> frozenset[str]:
+    return _some_of(text, ["event", "response"])
+
+
+COMMAND = Variable(
+    "COMMAND", "", "The post command: what runs after each invocation.", "any command of the shell", _text
+)
+MODE = Variable(
+    "MODE",
+    "AfterResponse,AfterError",
+    "After what the command runs. OnRequest: only when the handler asked for it. WaitUntil: no command of its "
+    "own, only what the handler asked to wait for.",
+    "AfterResponse, AfterError, OnRequest, WaitUntil, or several with commas between",
+    _modes,
+)
+SHELL = Variable("SHELL", "/bin/bash", "The shell that gets `-c COMMAND`.", "a path", _text)
+LOG_LEVEL = Variable(
+    "LOG_LEVEL",
+    "",
+    "From what level on we log; without it AWS_LAMBDA_LOG_LEVEL, and without that warn.",
+    "trace, debug, info, warn, error, fatal",
+    _level,
+)
+TIMEOUT = Variable(
+    "TIMEOUT",
+    "",
+    "How long the post work of an invocation may take; by default only the function's own timeout bounds it.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration_or_none,
+)
+MARGIN = Variable(
+    "MARGIN",
+    "500ms",
+    "How long before the function's own timeout post work has to end.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration,
+)
+GRACE = Variable(
+    "GRACE",
+    "200ms",
+    "How long a command that has to end has between SIGTERM and SIGKILL.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration,
+)
+CAPTURE = Variable(
+    "CAPTURE",
+    "",
+    "What the command gets as files, in EVENT_FILE and RESPONSE_FILE.",
+    "event, response, or both with a comma between",
+    _capture,
+)
+CAPTURE_LIMIT = Variable(
+    "CAPTURE_LIMIT",
+    "6MiB",
+    "The size up to which an event or a response is captured.",
+    "a size such as 512KiB or 6MiB",
+    _size,
+)
+NEXT_WRAPPER = Variable(
+    "NEXT_WRAPPER", "", "Another exec wrapper, to start the handler through.", "a path", _text
+)
+DISABLED = Variable(
+    "DISABLED", "", "A reason to start the handler as if we were not there.", "any text", _text
+)
+OBSERVER_FD = Variable(
+    "OBSERVER_FD", "", "A descriptor that gets what happens as JSON lines; used by `dev`.", "a number", _text
+)
+
+VARIABLES: tuple[Variable[object], ...] = (
+    COMMAND,
+    MODE,
+    TIMEOUT,
+    MARGIN,
+    GRACE,
+    SHELL,
+    CAPTURE,
+    CAPTURE_LIMIT,
+    NEXT_WRAPPER,
+    LOG_LEVEL,
+    DISABLED,
+)
+"""The settings that people use, in the order in which the README has them."""
+
+
+class _Reader:
+    """Reads variables one by one and notes what is wrong, so that people see all of it at once."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def read(self, variable: Variable[T], default: T) -> T:
+        """The variable's value; the default where it is not set, and where it is wrong."""
+        seen = self._environ.get(variable.full_name)
+        if seen is None:
+            return default
+        try:
+            return variable.parse(seen.strip())
+        except ValueError as error:
+            self.wrong(variable, seen, str(error))
+            return default
+
+    def wrong(self, variable: Variable[T], seen: str, hint: str) -> None:
+        hint = f" ({hint})" if hint else ""
+        self.problems.append(f"{variable.full_name} is {seen!r}{hint}; valid: {variable.valid}")
+
+    def read_number(self, name: str) -> int | None:
+        """A number that Lambda, not a person, writes: what does not read as one counts as not there."""
+        text = self._environ.get(name, "")
+        return int(text) if text.isdecimal() else None
+
+    def read_address(self) -> tuple[str, int]:
+        """The Runtime API's host and port."""
+        address = self._environ.get(ADDRESS_VARIABLE, "")
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            self.problems.append(f"{ADDRESS_VARIABLE} is {address!r}; valid: host:port")
+            return "", 0
+        return host.strip("[]"), int(port)
+
+
+def read(environ: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises SettingsError, with a line for each that is wrong."""
+    reader = _Reader(environ)
+    modes = reader.read(MODE, frozenset({Mode.AFTER_RESPONSE, Mode.AFTER_ERROR}))
+    command = reader.read(COMMAND, "")
+    if not command and modes != {Mode.WAIT_UNTIL}:
+        reader.problems.append(_command_is_missing(environ))
+    lambda_level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    settings = Settings(
+        runtime_api=reader.read_address(),
+        command=command,
+        modes=modes,
+        shell=reader.read(SHELL, "") or SHELL.default,
+        level=reader.read(LOG_LEVEL, Level.__members__.get(lambda_level, Level.WARN)),
+        json_log=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
+        timeout=reader.read(TIMEOUT, None),
+        margin=reader.read(MARGIN, _duration(MARGIN.default)),
+        grace=reader.read(GRACE, _duration(GRACE.default)),
+        capture=reader.read(CAPTURE, frozenset()),
+        capture_limit=reader.read(CAPTURE_LIMIT, _size(CAPTURE_LIMIT.default)),
+        next_wrapper=reader.read(NEXT_WRAPPER, ""),
+        max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
+        observer_fd=reader.read_number(OBSERVER_FD.full_name),
+    )
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return settings
+
+
+def _command_is_missing(environ: Mapping[str, str]) -> str:
+    seen = "empty" if COMMAND.full_name in environ else "not set"
+    ours = [name for name in environ if name.startswith(PREFIX[:-1])]
+    known = {variable.full_name for variable in VARIABLES} | {OBSERVER_FD.full_name}
+    near = _nearest(COMMAND.full_name, [name for name in ours if name not in known])
+    hint = f" (did you mean it by {near}?)" if near else ""
+    return f"{COMMAND.full_name} is {seen}{hint}; valid: {COMMAND.valid}; only mode WaitUntil alone needs none"
