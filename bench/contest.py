@@ -93,24 +93,28 @@ class Trial:
 
         traffic = self._traffic.to_json()
         with socket.create_server(("127.0.0.1", 0), backlog=128) as serving:
-            self.runtime_api = "{}:{}".format(*serving.getsockname())
+            runtime_api_address = "{}:{}".format(*serving.getsockname())
             command = [sys.executable, ENDS, "runtime-api", traffic, str(serving.fileno())]
             runtime_api = subprocess.Popen(command, pass_fds=[serving.fileno()])
         owned.enter_context(runtime_api)
         owned.callback(runtime_api.kill)
 
+        self._complaints = directory / "stderr"
         handler = [sys.executable, ENDS, "handler", traffic, str(directory / "control")]
-        environment = {**self.contestant.environment, "AWS_LAMBDA_RUNTIME_API": self.runtime_api}
-        self._proxy = subprocess.Popen(
-            [*self.contestant.command, *handler], env={**os.environ, **environment}
-        )
+        environment = {**self.contestant.environment, "AWS_LAMBDA_RUNTIME_API": runtime_api_address}
+        with self._complaints.open("wb") as stderr:
+            self._proxy = subprocess.Popen(
+                [*self.contestant.command, *handler], env={**os.environ, **environment}, stderr=stderr
+            )
         owned.callback(end, self._proxy)
         try:
             control, _ = listener.accept()
         except TimeoutError:
-            raise RuntimeError(f"{self.contestant.name} has not started its handler") from None
+            raise RuntimeError(self._why("has not started its handler")) from None
         self._control = owned.enter_context(control)
         self._answers = owned.enter_context(control.makefile("r", encoding="ascii"))
+        self.address = self.read_answer().strip()
+        """Where the handler finds its Runtime API: host:port."""
 
     def run(self, cycles: int) -> list[int]:
         """Let the handler poll and answer that many times; the duration of each cycle in nanoseconds."""
@@ -126,8 +130,16 @@ class Trial:
         """The handler's next line; raises RuntimeError if the handler has ended."""
         answer = self._answers.readline()
         if not answer:
-            raise RuntimeError(f"the handler behind {self.contestant.name} has ended")
+            raise RuntimeError(self._why("has lost its handler"))
         return answer
+
+    def _why(self, what: str) -> str:
+        return f"{self.contestant.name} {what}:\n{self._complaints.read_text()[-2000:]}"
+
+    @property
+    def pid(self) -> int:
+        """The proxy's process."""
+        return self._proxy.pid
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the proxy."""
@@ -135,12 +147,12 @@ class Trial:
 
     def cpu_ns(self) -> int:
         """Time on a processor of the proxy alone, in user space and in the kernel, since it was started."""
-        tasks = Path(f"/proc/{self._proxy.pid}/task").glob("*/schedstat")
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(task.read_text().split()[0]) for task in tasks)
 
     def resident_bytes(self) -> int:
         """Resident memory of the proxy alone."""
-        pages = int(Path(f"/proc/{self._proxy.pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -254,8 +254,9 @@ def serve_runtime_api() -> NoReturn:
 
 
 def obey_control_socket() -> None:
-    """For each line with a number of cycles, run them and answer with their durations; end when it closes.
+    """Run as many cycles as each line asks for and answer with their durations, until the socket closes.
 
+    The first line of all is ours: where our Runtime API is.
     A SIGTERM is answered with the moment it came, on the clock all processes share, and ends the handler.
     """
     control = socket.socket(socket.AF_UNIX)
@@ -266,7 +267,9 @@ def obey_control_socket() -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, tell_when_terminated)
-    handler = Handler(Traffic(**json.loads(sys.argv[2])), os.environ["AWS_LAMBDA_RUNTIME_API"])
+    runtime_api = os.environ["AWS_LAMBDA_RUNTIME_API"]
+    handler = Handler(Traffic(**json.loads(sys.argv[2])), runtime_api)
+    control.sendall(runtime_api.encode() + b"\n")
     with control.makefile("r", encoding="ascii") as orders:
         for cycles in orders:
             control.sendall(json.dumps(handler.run(int(cycles))).encode() + b"\n")

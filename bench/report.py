@@ -23,7 +23,7 @@ def write_json(path: Path | None, figures: Mapping[str, Any]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": machine(), **figures}, indent=1) + "\n")
+    path.write_text(json.dumps({"machine": machine(), "figures": figures}, indent=1) + "\n")
 
 
 def machine() -> str:
@@ -31,6 +31,11 @@ def machine() -> str:
     system = platform.freedesktop_os_release()
     name = f"{system['NAME'].split()[0]} {system.get('VERSION_ID', '')}"
     return f"{os.cpu_count()}-core {platform.machine()} {name} machine"
+
+
+def milli(nanoseconds: float) -> str:
+    """A duration in milliseconds."""
+    return f"{nanoseconds / 1e6:,.2f}"
 
 
 def micro(nanoseconds: float) -> str:
