@@ -16,7 +16,7 @@ READ_BYTES = 64 * 1024
 Headers = Iterable[tuple[str, str]]
 
 
-class Disconnected(Exception):  # noqa: N818 - it is what happened, not somebody's mistake
+class Disconnected(Exception):
     """The other end closed, or cut a body short."""
 
 
@@ -71,7 +71,9 @@ class ServerConnection:
             case h11.Data(data=data):
                 return bytes(data)
             case h11.EndOfMessage(headers=headers):
-                self.trailers = [(name.decode(), value.decode("latin-1")) for name, value in headers.raw_items()]
+                self.trailers = [
+                    (name.decode(), value.decode("latin-1")) for name, value in headers.raw_items()
+                ]
                 return None
             case event:
                 raise Disconnected(str(event))
@@ -87,15 +89,14 @@ class ServerConnection:
         """Return when the client has closed. To be cancelled otherwise; nothing received is lost."""
         try:
             while data := await self._stream.receive_some(READ_BYTES):
-                self._h11.receive_data(data)
+                self._h11.receive_data(bytes(data))
         except trio.BrokenResourceError:
             return
 
     async def reply(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """Send a whole reply. Raises `Disconnected`."""
-        await self.start_reply(status, [*headers, ("Content-Length", str(len(body)))])
-        await self.send_part(body)
-        await self.end_reply()
+        head = h11.Response(status_code=status, headers=[*headers, ("Content-Length", str(len(body)))])
+        await self._send(head, h11.Data(data=body), h11.EndOfMessage())
 
     async def start_reply(self, status: int, headers: Headers) -> None:
         """Send a reply's head; without a Content-Length its body goes out in chunks."""
@@ -109,20 +110,22 @@ class ServerConnection:
         """End the reply, with trailers if it goes out in chunks."""
         await self._send(h11.EndOfMessage(headers=list(trailers)))
 
-    async def _receive(self) -> h11.Event | type[h11.PAUSED]:
+    async def _receive(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
-            while (event := self._h11.next_event()) is h11.NEED_DATA:
+            while True:
+                event = self._h11.next_event()
+                if event is not h11.NEED_DATA:
+                    return event
                 if self._h11.they_are_waiting_for_100_continue:
                     await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-                self._h11.receive_data(await self._stream.receive_some(READ_BYTES))
+                self._h11.receive_data(bytes(await self._stream.receive_some(READ_BYTES)))
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as problem:
             raise Disconnected(str(problem)) from problem
-        return event
 
-    async def _send(self, event: h11.Event) -> None:
-        data = self._h11.send(event)
+    async def _send(self, *events: h11.Event) -> None:
+        data = b"".join(self._h11.send(event) or b"" for event in events)
         try:
-            await self._stream.send_all(data or b"")
+            await self._stream.send_all(data)
         except trio.BrokenResourceError as problem:
             raise Disconnected(str(problem)) from problem
 
@@ -140,25 +143,21 @@ async def serve(
             return
 
 
-async def request(
+async def post(
     address: str,
-    method: str,
     path: str,
+    body: bytes,
     headers: Headers = (),
-    body: bytes = b"",
     on_part: Callable[[bytes], None] | None = None,
 ) -> Reply:
-    """Make one request to `host:port` on a connection of its own; `on_part` sees the body as it arrives.
+    """Post to `host:port` on a connection of its own; `on_part` sees the answer's body as it arrives.
 
     Raises OSError when nothing listens there and `Disconnected` when the answer is cut short.
     """
     host, _, port = address.rpartition(":")
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT_BYTES)
-    head = h11.Request(
-        method=method,
-        target=path,
-        headers=[("Host", address), ("Content-Length", str(len(body))), ("Connection", "close"), *headers],
-    )
+    own_headers = [("Host", address), ("Content-Length", str(len(body))), ("Connection", "close")]
+    head = h11.Request(method="POST", target=path, headers=[*own_headers, *headers])
     async with await trio.open_tcp_stream(host, int(port)) as stream:
         try:
             sent = [connection.send(event) for event in (head, h11.Data(data=body), h11.EndOfMessage())]
@@ -175,7 +174,7 @@ async def _receive_reply(
     while True:
         match connection.next_event():
             case h11.NEED_DATA:
-                connection.receive_data(await stream.receive_some(READ_BYTES))
+                connection.receive_data(bytes(await stream.receive_some(READ_BYTES)))
             case h11.Response(status_code=status, headers=raw):
                 headers = _decoded(raw)
             case h11.Data(data=data):

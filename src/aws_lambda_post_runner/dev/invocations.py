@@ -4,10 +4,12 @@ It knows no HTTP and no process: the invoke endpoint puts invocations in, the Ru
 """
 
 import base64
+import contextlib
 import json
 import math
 import uuid
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,22 +34,29 @@ class Call:
 
 
 @dataclass(frozen=True)
-class AnswerHead:
-    """How an answer begins; `length` is None when it is streamed."""
+class WholeAnswer:
+    """An answer that is complete."""
 
+    body: bytes
     content_type: str
     function_error: bool
-    length: int | None
 
 
 @dataclass(frozen=True)
-class AnswerEnd:
-    """A streamed or whole answer is complete; a stream that ends without it was cut short."""
+class StreamBegin:
+    """An answer that comes in parts begins."""
 
-    trailers: tuple[tuple[str, str], ...] = ()
+    content_type: str
 
 
-AnswerPart = AnswerHead | AnswerEnd | bytes
+@dataclass(frozen=True)
+class StreamEnd:
+    """A streamed answer is complete; one that ends without it was cut short."""
+
+    trailers: tuple[tuple[str, str], ...]
+
+
+AnswerPart = WholeAnswer | StreamBegin | bytes | StreamEnd
 
 
 class Invocation:
@@ -57,34 +66,50 @@ class Invocation:
         self.call = call
         self.request_id = str(uuid.uuid4())
         self.trace_id = call.trace_id or _new_trace_id()
-        self.handed = False
+        self.deadline_ms = 0
+        """Milliseconds since the epoch; known once the handler has the event."""
         self.settled = False
-        """The Runtime API has its outcome; a second one is refused."""
+        """The Runtime API has its outcome, or is being told it; a second one is refused."""
+        self.answered = trio.Event()
+        """The caller has its answer, or is gone."""
         self.ended = trio.Event()
+        """Nothing more is done for it."""
+        self._streams = False
         # Unbounded, because the caller may be slow, gone, or (Event) never have waited.
         self._parts, self.answer = trio.open_memory_channel[AnswerPart](math.inf)
 
-    def send(self, *parts: AnswerPart) -> None:
-        """Pass parts of the answer on to the caller."""
-        for part in parts:
-            self._parts.send_nowait(part)
-
-    def close_answer(self) -> None:
-        """No more parts will come."""
+    def answer_whole(self, body: bytes, content_type: str, *, function_error: bool) -> None:
+        """Give the caller an answer that is complete."""
+        self._parts.send_nowait(WholeAnswer(body, content_type, function_error))
         self._parts.close()
 
-    def answer_whole(self, body: bytes, content_type: str = "application/json", *, error: bool) -> None:
-        """Settle it with an answer that is complete."""
-        self.settled = True
-        self.send(AnswerHead(content_type, error, len(body)), body, AnswerEnd())
-        self.close_answer()
+    def begin_stream(self, content_type: str) -> None:
+        """Tell the caller that its answer comes in parts."""
+        self._streams = True
+        self._parts.send_nowait(StreamBegin(content_type))
+
+    def send_part(self, part: bytes) -> None:
+        """Pass a part of a streamed answer on; one that comes after a failure is dropped."""
+        with contextlib.suppress(trio.ClosedResourceError):
+            self._parts.send_nowait(part)
+
+    def end_stream(self, trailers: Iterable[tuple[str, str]]) -> None:
+        """Complete a streamed answer, if it has not failed meanwhile."""
+        with contextlib.suppress(trio.ClosedResourceError):
+            self._parts.send_nowait(StreamEnd(tuple(trailers)))
+            self._parts.close()
 
     def fail(self, error_type: str, message: str) -> None:
-        """Settle it with an error of Lambda's own, unless it is settled: then only cut an unfinished answer."""
-        if self.settled:
-            self.close_answer()
-            return
-        self.answer_whole(error_body(error_type, f"RequestId: {self.request_id} Error: {message}"), error=True)
+        """Give the caller an error of Lambda's own; a streamed answer can only be cut short.
+
+        An invocation whose answer is complete is left as it is.
+        """
+        self.settled = True
+        with contextlib.suppress(trio.ClosedResourceError):
+            if not self._streams:
+                body = error_body(error_type, f"RequestId: {self.request_id} Error: {message}")
+                self._parts.send_nowait(WholeAnswer(body, "application/json", function_error=True))
+            self._parts.close()
 
 
 class Pending:

@@ -2,17 +2,20 @@
 
 | what | request | details |
 | --- | --- | --- |
-| listening | | invoke (the address for callers) |
-| environment-started | | pid, runtimeApi (its address), concurrency |
-| environment-ready | | the handler's first poll arrived: init is over |
+| listening | | address: where callers invoke |
+| environment-started | | pid, runtimeApi (its address) |
+| environment-ready | | the handler's first poll has arrived: init is over |
 | sent | id | type (RequestResponse or Event), bytes |
 | handed | id | deadlineMs: the handler has the event |
-| answered | id | status, functionError, bytes: the caller has its answer |
-| command-started, command-ended | id | as the runner reports them |
-| ended | id | how: polled, answered, timeout, crash or init-error |
+| settled | id | outcome, errorType (None: it did not fail): the Runtime API has the handler's answer |
+| answered | id | status, bytes: the caller has its answer; status None: it was cut short, or the caller is gone |
+| ended | id | how: polled, answered (nothing polls on Managed Instances), timeout, crash or init-error |
 | frozen, thawed | | processes |
 | output | | line: the handler, the runner or the command wrote it |
-| environment-ended | | exitStatus, or signal |
+| environment-ended | | exitStatus, negative for a signal |
+
+The runner's own observer channel adds handler-started, handler-ended, poll-held, poll-relayed, waits-ended,
+post-command-started and post-command-ended, with the details that it gives them.
 """
 
 import json

@@ -64,7 +64,9 @@ class Sandbox:
             state, _, _, session = (PROC / f"{pid}/stat").read_bytes().rpartition(b")")[2].split()[:4]
             if state == b"Z":
                 return False
-            return int(session) == self._session or self._mark in (PROC / f"{pid}/environ").read_bytes().split(b"\0")
+            return int(session) == self._session or self._mark in (
+                PROC / f"{pid}/environ"
+            ).read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile, or is another user's
             return False
 

@@ -1,0 +1,57 @@
+"""A function on a laptop: callers invoke it, execution environments come and go as it needs them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from .environment import ExecutionEnvironment, Options
+from .http import Reply, post
+from .invocations import Invocation, Pending
+from .invoke_endpoint import INVOKE_PATH, InvokeEndpoint
+from .moments import Recorder
+
+
+@dataclass(frozen=True)
+class Session:
+    """A function that can be invoked at `address` (host:port)."""
+
+    address: str
+    invocations: dict[str, Invocation]
+    """All so far, by request id."""
+
+    async def invoke(self, event: bytes) -> Reply:
+        """Invoke as any caller would. Raises `Disconnected` when the answer is cut short."""
+        return await post(self.address, INVOKE_PATH, event)
+
+    async def wait_ended(self) -> None:
+        """Wait until everything has been done for every invocation so far."""
+        for invocation in list(self.invocations.values()):
+            await invocation.answered.wait()
+            await invocation.ended.wait()
+
+
+@asynccontextmanager
+async def open_session(options: Options, recorder: Recorder, port: int = 0) -> AsyncIterator[Session]:
+    """Serve callers on `port` of loopback (0: any) while the block runs; at its end no process is left.
+
+    Raises OSError when the port is taken.
+    """
+    pending = Pending()
+    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    address = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    endpoint = InvokeEndpoint(pending, recorder)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, endpoint.serve, listeners)
+        nursery.start_soon(_run_environments, options, pending, recorder)
+        recorder.now("listening", address=address)
+        yield Session(address, endpoint.invocations)
+        nursery.cancel_scope.cancel()
+
+
+async def _run_environments(options: Options, pending: Pending, recorder: Recorder) -> None:
+    """Start an execution environment whenever an invocation waits for one; never on its own account."""
+    while True:
+        await pending.wait()
+        await ExecutionEnvironment(options, pending, recorder).run()
