@@ -93,7 +93,9 @@ def _defer(name: str, homes: dict[str, tuple[str, ...]]) -> None:
                 return value
         elif find_spec(f"{name}.{attribute}"):
             return import_module(f"{name}.{attribute}")
-        if vars(package).pop("__getattr__", None):  # while the real package loads, and after, it has only what is there
+        if vars(package).pop(
+            "__getattr__", None
+        ):  # while the real package loads, and after, it has only what is there
             loader.exec_module(package)
         return getattr(package, attribute)
 

@@ -15,7 +15,7 @@ class Outcome(Enum):
     ERROR = "error"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Invocation:
     """One invocation, from its event to its answer. What is not known is None, an empty text or empty."""
 
@@ -31,17 +31,37 @@ class Invocation:
     """What the handler handed over for the command's standard input."""
     waits: set[str] = field(default_factory=set)
     """Tokens of what the handler asked us to wait for and that has not ended."""
-    captured: dict[str, bytes] = field(default_factory=dict)
-    """By name, `event` or `response`: what the command is to get as a file."""
+    captured: dict[str, bytes | None] = field(default_factory=dict)
+    """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Settled:
     """An invocation that the Runtime API has taken the answer of."""
 
     invocation: Invocation
     outcome: Outcome
     error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a post command ended. One that was never started has neither a status nor a signal."""
+
+    exit_status: int | None = None
+    signal: int | None = None
+    duration_ms: int = 0
+    cut_off_by: str = ""
+    """`timeout`, `deadline` or `shutdown`; empty if it ended by itself."""
+    problem: str = ""
+    """Why it was not started, in words."""
+    not_captured: tuple[str, ...] = ()
+    """What it should have got as a file and did not."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody should know."""
+        return bool(self.exit_status or self.signal or self.cut_off_by or self.problem)
 
 
 class InFlight:
@@ -124,13 +144,14 @@ def budget_for(invocation: Invocation, settings: Settings, now: float) -> Budget
     """The budget of post work that starts at `now` (seconds since 1970).
 
     The margin is kept before the function's own deadline, for past it Lambda counts the invocation as timed
-    out and resets the environment, although the caller has its answer.
+    out and resets the environment, although the caller has its answer. A command that has to be stopped gets its
+    grace inside the margin, so the margin is never less than that.
     """
     ends: list[tuple[float, str]] = []
     if settings.timeout is not None:
         ends.append((now + settings.timeout, "timeout"))
     if invocation.deadline_ms is not None:
-        ends.append((invocation.deadline_ms / 1000 - settings.margin, "deadline"))
+        ends.append((invocation.deadline_ms / 1000 - max(settings.margin, settings.grace), "deadline"))
     return Budget(*min(ends)) if ends else Budget(None, "")
 
 

@@ -59,6 +59,15 @@ def is_accepted(status: int) -> bool:
     return 200 <= status < 300
 
 
+def ends_invocation(status: int) -> bool:
+    """Tell whether an invocation is over when its answer got this status.
+
+    So it is when the answer was taken, was too large (413) or came too late (410, Managed Instances only). After
+    400 and 403 it is not.
+    """
+    return is_accepted(status) or status in (410, 413)
+
+
 def error_document(message: str, error_type: str) -> bytes:
     """The Runtime API's own form of an error, as JSON."""
     import json  # only in trouble: it would cost every cold start two milliseconds

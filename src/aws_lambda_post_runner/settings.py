@@ -14,6 +14,7 @@ from .runtime_api import ADDRESS_VARIABLE
 PREFIX = "AWS_LAMBDA_POST_RUNNER_"
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Mode(Enum):
@@ -45,14 +46,14 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Variable(Generic[T]):
+class Variable(Generic[T_co]):
     """One setting. `parse` gets the stripped text and raises ValueError, with a hint or empty, if it is wrong."""
 
     name: str
     default: str
     meaning: str
     valid: str
-    parse: Callable[[str], T]
+    parse: Callable[[str], T_co]
 
     @property
     def full_name(self) -> str:
@@ -258,13 +259,21 @@ class _Reader:
         return int(text) if text.isdecimal() else None
 
     def read_address(self) -> tuple[str, int]:
-        """The Runtime API's host and port."""
-        address = self._environ.get(ADDRESS_VARIABLE, "")
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            self.problems.append(f"{ADDRESS_VARIABLE} is {address!r}; valid: host:port")
+        """The Runtime API's host and port; an empty host if they cannot be told."""
+        text = self._environ.get(ADDRESS_VARIABLE, "")
+        address = parse_address(text)
+        if address is None:
+            self.problems.append(f"{ADDRESS_VARIABLE} is {text!r}; valid: host:port")
             return "", 0
-        return host.strip("[]"), int(port)
+        return address
+
+
+def parse_address(text: str) -> tuple[str, int] | None:
+    """Host and port from `host:port`; None if it is not that."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        return None
+    return host.strip("[]"), int(port)
 
 
 def read(environ: Mapping[str, str]) -> Settings:
@@ -302,4 +311,6 @@ def _command_is_missing(environ: Mapping[str, str]) -> str:
     known = {variable.full_name for variable in VARIABLES} | {OBSERVER_FD.full_name}
     near = _nearest(COMMAND.full_name, [name for name in ours if name not in known])
     hint = f" (did you mean it by {near}?)" if near else ""
-    return f"{COMMAND.full_name} is {seen}{hint}; valid: {COMMAND.valid}; only mode WaitUntil alone needs none"
+    return (
+        f"{COMMAND.full_name} is {seen}{hint}; valid: {COMMAND.valid}; only mode WaitUntil alone needs none"
+    )

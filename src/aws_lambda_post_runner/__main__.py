@@ -1,0 +1,7 @@
+"""`python -m aws_lambda_post_runner`."""
+
+import sys
+
+from .entry import main
+
+sys.exit(main())

@@ -1,0 +1,70 @@
+"""Events and responses for the post command: collected while they pass, and handed over as files.
+
+In memory until the command starts; then a file that only we can read, gone when the command has ended. Nothing
+is collected unless the settings ask for it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+
+class Capture:
+    """A tap on a body: keeps up to `limit` bytes, and nothing at all of a body that has more."""
+
+    __slots__ = ("_bytes", "_limit", "_overflowed")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = bytearray()
+        self._overflowed = False
+
+    def __call__(self, piece: bytes | memoryview) -> None:
+        """See a piece of the body pass."""
+        if len(self._bytes) + len(piece) > self._limit:
+            self._overflowed = True
+        if self._overflowed:
+            self._bytes.clear()
+        else:
+            self._bytes += piece
+
+    @property
+    def body(self) -> bytes | None:
+        """What has passed; None if it was too much."""
+        return None if self._overflowed else bytes(self._bytes)
+
+
+@contextmanager
+def captured_files(captured: Mapping[str, bytes | None]) -> Iterator[dict[str, str]]:
+    """The captured bodies as files, by the same names, for as long as the context lasts.
+
+    What was too much to be captured, or cannot be written, is missing: the command runs without it.
+    """
+    files: dict[str, str] = {}
+    try:
+        for name, body in captured.items():
+            if body is not None:
+                with suppress(OSError):
+                    files[name] = path = _new_path(name)
+                    _write_private(path, body)
+        yield {name: path for name, path in files.items() if os.path.exists(path)}  # noqa: PTH110 - see below
+    finally:
+        for path in files.values():
+            with suppress(OSError):  # the command may have moved or removed it
+                os.unlink(path)  # noqa: PTH108 - pathlib would cost every cold start some milliseconds
+
+
+def _new_path(name: str) -> str:
+    # tempfile would do the same, but costs every cold start several milliseconds.
+    folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - the only folder that Lambda lets us write to
+    return f"{folder}/post-runner-{name}-{os.urandom(8).hex()}"
+
+
+def _write_private(path: str, body: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - there is a descriptor, not a path
+            file.write(body)
+    except OSError:
+        os.unlink(path)  # noqa: PTH108 - half an event is worse than none
+        raise

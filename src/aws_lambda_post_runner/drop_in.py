@@ -1,0 +1,67 @@
+"""The form that layers and containers use: settings from the environment, the handler's command as arguments.
+
+Everything that runs before the handler is started costs a cold start, so nothing here imports the command line.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from .report import Report
+from .runtime_api import ADDRESS_VARIABLE
+from .settings import DISABLED, Level, Settings, SettingsError, parse_address, read
+
+EX_CONFIGURATION = 1
+
+
+def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the handler `argv`; return the status to exit with.
+
+    Does not return where there is nothing for us to do: the handler then takes our place, with its environment
+    untouched.
+    """
+    reason = environment.get(DISABLED.full_name)
+    if reason:
+        Report(Level.INFO).warn(f"disabled by {DISABLED.full_name} ({reason}); the handler runs without us")
+        return _take_our_place(argv, environment)
+    if not environment.get(ADDRESS_VARIABLE):
+        return _take_our_place(argv, environment)  # no Lambda, so nothing to be between
+    try:
+        settings = read(environment)
+    except SettingsError as error:
+        return _refuse(error, environment)
+    return run_with(settings, argv, environment)
+
+
+def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the handler `argv` under these settings; return the status to exit with."""
+    import trio
+
+    from .supervisor import supervise
+
+    return trio.run(supervise, settings, argv, environment)
+
+
+def _take_our_place(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    from .processes import why_not_started
+
+    try:
+        os.execvpe(argv[0], argv, environment)  # noqa: S606 - no shell is the point
+    except OSError as error:
+        message, status = why_not_started(error, argv[0])
+        Report(Level.ERROR).error(f"the handler cannot be started: {message}")
+        return status
+
+
+def _refuse(error: SettingsError, environment: Mapping[str, str]) -> int:
+    """Say what is wrong, on standard error and in the function's answer."""
+    import trio
+
+    from .init_error import report_init_error
+
+    report = Report(Level.ERROR, json_log=environment.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON")
+    for line in error.lines:
+        report.error(f"{line}; the handler is not started")
+    address = parse_address(environment[ADDRESS_VARIABLE])
+    if address is not None:
+        trio.run(report_init_error, address, "; ".join(error.lines))
+    return EX_CONFIGURATION

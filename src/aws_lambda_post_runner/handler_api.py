@@ -1,0 +1,92 @@
+"""What the handler may ask of us, on the address that it already has, beside the Runtime API.
+
+    POST   /post-runner/v1/invocation/{id}/work    202  the body is a line for the command's standard input
+    POST   /post-runner/v1/invocation/{id}/wait    201  {"token": "..."}: hold the next poll until it is ended
+    DELETE /post-runner/v1/wait/{token}            202  it has ended
+
+`{id}` is a request id, or `current` while exactly one invocation is in flight. Problems are answered in the
+Runtime API's own form. Nothing that is asked here is ever sent on, and none of it can delay or fail an invocation.
+"""
+
+import os
+
+from .invocation import InFlight, Invocation
+from .post_work import PostWork
+from .runtime_api import error_document
+
+PATH = b"/post-runner/"
+WORK_LIMIT = 1024 * 1024
+"""Bytes of work that one invocation can hand over, all in all."""
+WAIT_LIMIT = 1000
+"""Waits that one invocation can have open at once."""
+
+Answer = tuple[int, bytes]
+"""A status and a JSON document."""
+
+_ACCEPTED: Answer = 202, b'{"status":"OK"}'
+
+
+class HandlerApi:
+    """Answers the handler's own requests."""
+
+    def __init__(self, in_flight: InFlight, post_work: PostWork) -> None:
+        self._in_flight = in_flight
+        self._post_work = post_work
+
+    def answer(self, method: bytes, target: bytes, body: bytes | None) -> Answer:
+        """Do what is asked. `body` is None if it was larger than WORK_LIMIT."""
+        match method, target.split(b"/")[2:]:
+            case b"POST", [b"v1", b"invocation", request_id, b"work"]:
+                return self._add_work(request_id.decode("latin-1"), body)
+            case b"POST", [b"v1", b"invocation", request_id, b"wait"]:
+                return self._add_wait(request_id.decode("latin-1"))
+            case b"DELETE", [b"v1", b"wait", token]:
+                return self._end_wait(token.decode("latin-1"))
+            case _:
+                return _problem(404, "there is no such request", "NotFound")
+
+    def _add_work(self, request_id: str, body: bytes | None) -> Answer:
+        found = self._find(request_id, self._in_flight.all())
+        if not isinstance(found, Invocation):
+            return found
+        if body is None or sum(map(len, found.work)) + len(body) > WORK_LIMIT:
+            return _problem(413, f"more than {WORK_LIMIT} bytes of work", "RequestEntityTooLarge")
+        found.work.append(body.rstrip(b"\n") + b"\n")
+        return _ACCEPTED
+
+    def _add_wait(self, request_id: str) -> Answer:
+        # Of an answered invocation whose post work is not done, something more can still be waited for.
+        settled = [each.invocation for each in self._post_work.under_way]
+        found = self._find(request_id, self._in_flight.all() or settled, settled)
+        if not isinstance(found, Invocation):
+            return found
+        if len(found.waits) >= WAIT_LIMIT:
+            return _problem(413, f"more than {WAIT_LIMIT} waits", "TooManyWaits")
+        token = os.urandom(16).hex()
+        found.waits.add(token)
+        return 201, b'{"token":"%b"}' % token.encode()
+
+    def _end_wait(self, token: str) -> Answer:
+        settled = [each.invocation for each in self._post_work.under_way]
+        for invocation in self._in_flight.all() + settled:
+            if token in invocation.waits:
+                invocation.waits.remove(token)
+                self._post_work.wait_ended()
+                return _ACCEPTED
+        return _problem(404, "there is no such wait, or it has ended", "InvalidToken")
+
+    def _find(
+        self, request_id: str, current: list[Invocation], others: list[Invocation] | None = None
+    ) -> Invocation | Answer:
+        if request_id == "current":
+            if len(current) == 1:
+                return current[0]
+            return _problem(409, f"{len(current)} invocations are in flight, not one", "NotOneInvocation")
+        for invocation in current + (others or []):
+            if invocation.request_id == request_id:
+                return invocation
+        return _problem(404, "no such invocation is in flight", "InvalidRequestID")
+
+
+def _problem(status: int, message: str, error_type: str) -> Answer:
+    return status, error_document(message, error_type)

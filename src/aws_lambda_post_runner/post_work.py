@@ -1,0 +1,110 @@
+"""The post work under way: it begins when an invocation is settled, and the next poll waits here until it is done.
+
+Post work is the post command and whatever the handler has asked us to wait for. How a command is run is not
+known here.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from .invocation import Budget, Ending, Outcome, Settled, budget_for
+from .report import Report
+from .settings import Mode, Settings
+
+RunCommand = Callable[[Settled, Budget, trio.CancelScope], Awaitable[Ending]]
+"""Runs the command for a settled invocation until it ends, its budget is used up or the scope is cancelled."""
+
+
+class PostWork:
+    """All post work of this execution environment. Its tasks live in `nursery`, which the supervisor owns."""
+
+    def __init__(
+        self, nursery: trio.Nursery, run_command: RunCommand, settings: Settings, report: Report
+    ) -> None:
+        self._nursery = nursery
+        self._run_command = run_command
+        self._settings = settings
+        self._report = report
+        self._under_way: dict[Settled, trio.CancelScope] = {}
+        self._progress = trio.lowlevel.ParkingLot()
+        self._is_cut = False
+        self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
+        # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
+        self._holds = settings.max_concurrency is None
+
+    @property
+    def holding(self) -> bool:
+        """Whether a poll has to wait."""
+        return self._holds and bool(self._under_way)
+
+    @property
+    def under_way(self) -> list[Settled]:
+        """The settled invocations whose post work is not done."""
+        return list(self._under_way)
+
+    def begin(self, settled: Settled) -> None:
+        """Begin the post work of an invocation, if it has any. From here on polls are held."""
+        if not self._wants_command(settled) and not settled.invocation.waits:
+            return
+        self._under_way[settled] = trio.CancelScope()
+        self._nursery.start_soon(self._see_through, settled)
+
+    async def hold(self) -> None:
+        """Return when no poll has to wait any more."""
+        while self.holding:
+            await self._progress.park()
+
+    async def finish(self) -> None:
+        """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
+        for settled in self.under_way:
+            settled.invocation.waits.clear()
+        self.wait_ended()
+        while self._under_way:
+            await self._progress.park()
+
+    def cut(self) -> None:
+        """Cut off what is under way now, because we are shut down: each command gets SIGTERM and its grace."""
+        self._is_cut = True
+        for scope in self._under_way.values():
+            scope.cancel()
+
+    def wait_ended(self) -> None:
+        """Something that the handler asked to wait for has ended; look again who still waits."""
+        self._progress.unpark_all()
+
+    def _wants_command(self, settled: Settled) -> bool:
+        modes = self._settings.modes
+        if Mode.ON_REQUEST in modes and settled.invocation.work:
+            return True
+        return (Mode.AFTER_RESPONSE if settled.outcome is Outcome.RESPONSE else Mode.AFTER_ERROR) in modes
+
+    async def _see_through(self, settled: Settled) -> None:
+        budget = budget_for(settled.invocation, self._settings, time.time())
+        try:
+            if self._wants_command(settled):
+                async with self._places:
+                    ending = await self._run_command(settled, budget, self._under_way[settled])
+                self._report.command_ended(settled, ending)
+            if settled.invocation.waits:
+                await self._see_waits_end(settled, budget)
+        finally:
+            del self._under_way[settled]
+            self._progress.unpark_all()
+
+    async def _see_waits_end(self, settled: Settled, budget: Budget) -> None:
+        waits = settled.invocation.waits
+        self._under_way[settled] = scope = trio.CancelScope()
+        remaining = 0.0 if self._is_cut else budget.remaining(time.time())
+        if remaining is not None:
+            scope.deadline = trio.current_time() + remaining
+        with scope:
+            while waits:
+                await self._progress.park()
+        request_id = settled.invocation.request_id
+        if waits:
+            why = budget.bound_by or "shutdown"
+            self._report.warn(f"{len(waits)} of the handler's waits did not end before the {why}", request_id)
+        self._report.observe("waits-ended", requestId=request_id, expired=len(waits))
+        waits.clear()

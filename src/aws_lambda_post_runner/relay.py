@@ -1,0 +1,263 @@
+"""One exchange between the handler and the Runtime API, and the loop of exchanges on one handler connection.
+
+Nothing is answered here that the Runtime API did not answer, but for what is asked of us (`handler_api`). When
+it cannot be reached, the handler's connection is closed and no status is invented: a runtime client ends then,
+and Lambda starts it anew.
+"""
+
+import socket
+from contextlib import suppress
+
+from trio.lowlevel import ParkingLot
+
+from . import handler_api, runtime_api
+from .capture import Capture
+from .handler_api import HandlerApi
+from .invocation import InFlight, Invocation, Outcome, Settled
+from .polls import Poll, Polls
+from .pool import Pool
+from .post_work import PostWork
+from .report import Report
+from .runtime_api import Call
+from .settings import Settings
+from .wire import HandlerWire, Hangup, Headers, Malformed, RequestHead, ResponseHead, RuntimeApiWire, Tap
+
+
+class Relay:
+    """What all handler connections have in common. Its tasks live in the nursery that calls `serve`."""
+
+    def __init__(self, settings: Settings, post_work: PostWork, report: Report) -> None:
+        self._capture = settings.capture
+        self._capture_limit = settings.capture_limit
+        self._post_work = post_work
+        self._report = report
+        self._pool = Pool(settings.runtime_api)
+        self._polls = Polls()
+        self._in_flight = InFlight()
+        self._handler_api = HandlerApi(self._in_flight, post_work)
+        self._answers_under_way = 0
+        self._answer_arrived = ParkingLot()
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Relay all exchanges of one handler connection, until either side closes; then close it."""
+        handler = HandlerWire(sock)
+        try:
+            while await self._exchange(handler):
+                pass
+        except Hangup as hangup:
+            if hangup.wire is not handler:
+                self._report.error("the Runtime API closed the connection without a whole answer")
+        except Malformed as malformed:
+            self._report.error(f"a malformed message was not relayed: {malformed}")
+        except OSError as error:
+            self._report.error(f"the Runtime API cannot be reached: {error.strerror}")
+        finally:
+            handler.close()
+
+    async def answers_arrive(self) -> None:
+        """Return when no answer of the handler is on its way to the Runtime API."""
+        while self._answers_under_way:
+            await self._answer_arrived.park()
+
+    def close(self) -> None:
+        """Close what no handler connection owns."""
+        self._pool.drop_idle()
+        self._polls.close()
+
+    async def _exchange(self, handler: HandlerWire) -> bool:
+        """One request and its response. Return whether another can follow on this connection."""
+        request = await self._receive_request(handler)
+        if request is None:
+            return False
+        method, target = request.event.method, request.event.target
+        if self._report.debugging:
+            self._report.debug(f"the handler asks {method.decode()} {target.decode()}")
+        if target.startswith(handler_api.PATH):
+            return await self._answer_ourselves(handler, request)
+        match runtime_api.read_call(method, target):
+            case Call.NEXT, _:
+                return await self._poll(handler, request)
+            case Call.RESPONSE, request_id:
+                return await self._answer(handler, request, request_id, Outcome.RESPONSE)
+            case Call.ERROR, request_id:
+                return await self._answer(handler, request, request_id, Outcome.ERROR)
+            case call, _:
+                return await self._pass_through(handler, request, call)
+
+    async def _receive_request(self, handler: HandlerWire) -> RequestHead | None:
+        """The next request's head; None when there will be none, because of one that was refused as well."""
+        try:
+            return await handler.receive_request()
+        except Malformed as malformed:
+            self._report.warn(f"a malformed request of the handler was refused: {malformed}")
+            await handler.refuse(malformed)
+            return None
+
+    async def _poll(self, handler: HandlerWire, request: RequestHead) -> bool:
+        """Hold the poll while post work is under way, send it on, and hand out the event that it brings."""
+        if self._post_work.holding:
+            self._report.observe("poll-held")
+            await self._post_work.hold()
+            if handler.is_gone():
+                return False
+        if self._report.observed:
+            self._report.observe("poll-relayed")
+        orphan = self._polls.orphan()
+        if orphan is not None:
+            return await self._inherit(orphan, handler, request)
+
+        poll = self._polls.begin(handler)
+        wire = None
+        try:
+            wire = await self._pool.take()
+            await self._ask(handler, request, wire)
+            response = await self._receive_response(handler, request, wire)
+        except BaseException:
+            poll.leave(None)
+            self._polls.end(poll)
+            if wire is not None:
+                wire.close()
+            raise
+        if poll.handler is not handler or handler.is_gone():
+            poll.leave((wire, response))
+            return False
+        return await self._hand_out(poll, handler, request, wire, response)
+
+    async def _inherit(self, poll: Poll, handler: HandlerWire, request: RequestHead) -> bool:
+        """Wait for the answer to a poll that another connection of the handler's has made, and gone away."""
+        answer = await poll.inherit(handler)
+        if answer is None or poll.handler is not handler or handler.is_gone():
+            return False
+        return await self._hand_out(poll, handler, request, *answer)
+
+    async def _hand_out(
+        self,
+        poll: Poll,
+        handler: HandlerWire,
+        request: RequestHead,
+        wire: RuntimeApiWire,
+        response: ResponseHead,
+    ) -> bool:
+        """Give the handler the answer to a poll: as a rule an event."""
+        self._polls.end(poll)
+        if not runtime_api.is_accepted(response.status):
+            await self._deliver(handler, wire, response)
+            return request.keep_alive
+        invocation = self._in_flight.add(response.headers)
+        capture = self._capture_of("event")
+        await self._deliver(handler, wire, response, capture)
+        if capture is not None:
+            invocation.captured["event"] = capture.body
+        return request.keep_alive
+
+    async def _answer(
+        self, handler: HandlerWire, request: RequestHead, request_id: str, outcome: Outcome
+    ) -> bool:
+        """Send the handler's answer on, settle the invocation when it was taken, and acknowledge."""
+        capture = self._capture_of("response")
+        self._answers_under_way += 1
+        try:
+            wire = await self._pool.take()
+            try:
+                trailers = await self._ask(handler, request, wire, capture)
+                response = await self._receive_response(handler, request, wire)
+            except BaseException:
+                wire.close()
+                raise
+            invocation = self._find(request, request_id)
+            if runtime_api.ends_invocation(response.status):
+                self._in_flight.settle(invocation)
+            if runtime_api.is_accepted(response.status):
+                if capture is not None:
+                    invocation.captured["response"] = capture.body
+                self._settle(invocation, outcome, request, trailers)
+        finally:
+            self._answers_under_way -= 1
+            self._answer_arrived.unpark_all()
+        await self._deliver(handler, wire, response)
+        return request.keep_alive
+
+    def _find(self, request: RequestHead, request_id: str) -> Invocation:
+        invocation_id = request.headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1")
+        return self._in_flight.find(request_id, invocation_id) or Invocation(request_id, invocation_id)
+
+    def _settle(
+        self, invocation: Invocation, outcome: Outcome, request: RequestHead, trailers: Headers
+    ) -> None:
+        """The caller has its answer: post work begins, and from here on polls are held."""
+        failed_half_way = dict(trailers).get(runtime_api.ERROR_TYPE)
+        if failed_half_way is not None:
+            outcome = Outcome.ERROR
+        error_type = failed_half_way or request.headers.get(runtime_api.ERROR_TYPE, b"")
+        settled = Settled(invocation, outcome, error_type.decode("latin-1"))
+        if self._report.observed:
+            self._report.observe("settled", requestId=invocation.request_id, outcome=outcome.value)
+        self._post_work.begin(settled)
+
+    async def _pass_through(self, handler: HandlerWire, request: RequestHead, call: Call) -> bool:
+        """Relay what does not concern us: the Extensions, Logs and Telemetry APIs, SnapStart, what is to come."""
+        wire = await self._pool.take()
+        try:
+            await self._ask(handler, request, wire)
+            response = await self._receive_response(handler, request, wire)
+        except BaseException:
+            wire.close()
+            raise
+        await self._deliver(handler, wire, response)
+        if call is Call.RESTORE_NEXT:
+            # We have been restored from a snapshot: idle connections are clones of some that are long gone
+            # (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-best-practices.html).
+            self._pool.drop_idle()
+        return request.keep_alive
+
+    async def _answer_ourselves(self, handler: HandlerWire, request: RequestHead) -> bool:
+        """Answer what is asked of us and not of the Runtime API."""
+        await handler.invite_body(request)
+        body = Capture(handler_api.WORK_LIMIT)
+        await handler.drop_body(body)
+        status, document = self._handler_api.answer(request.event.method, request.event.target, body.body)
+        await handler.respond(request, status, b"application/json", document)
+        return request.keep_alive
+
+    async def _ask(
+        self, handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire, tap: Tap | None = None
+    ) -> Headers:
+        """Send a request on, body and all; return its trailers."""
+        if request.expects_continue:
+            await handler.invite_body(request)
+        wire.queue_request(request)
+        try:
+            return await handler.pass_body(wire, tap)
+        except Hangup as hangup:
+            if hangup.wire is handler:
+                raise
+        # The Runtime API has stopped reading, perhaps because it has answered already (413). The handler can
+        # read that answer only if we take the rest of its body: it would be reset if we closed before.
+        await handler.drop_body()
+        return []
+
+    async def _receive_response(
+        self, handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire
+    ) -> ResponseHead:
+        """The head of the final response; informational ones before it are passed on."""
+        response = await wire.receive_response(request)
+        while response.status < 200:
+            # We have sent our own 100 Continue, and HTTP/1.0 knows none of these.
+            if request.speaks_11 and response.status != 100:
+                with suppress(Hangup):
+                    await handler.flush(response.onward)
+            response = await wire.receive_response(request)
+        return response
+
+    async def _deliver(
+        self, handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead, tap: Tap | None = None
+    ) -> None:
+        """Send a response to the handler; the connection to the Runtime API is free after it."""
+        try:
+            handler.queue_response(response)
+            await wire.pass_body(handler, tap)
+        finally:
+            self._pool.give_back(wire)
+
+    def _capture_of(self, name: str) -> Capture | None:
+        return Capture(self._capture_limit) if name in self._capture else None

@@ -1,0 +1,106 @@
+"""The one nursery: the listener, the handler, the signals and the post work, from start to exit status."""
+
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from . import processes
+from .report import Report
+from .runtime_api import ADDRESS_VARIABLE
+from .settings import OBSERVER_FD, Settings
+
+if TYPE_CHECKING:
+    from .post_work import PostWork
+    from .relay import Relay
+
+FORWARDED = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,  # makes a JVM print its threads
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+"""Signals that are meant for the handler when they reach us."""
+STOPPING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""Those after which post work under way is cut off."""
+
+_BACKLOG = 128
+_LAST_WORDS = 0.01
+"""Seconds in which the connections of a handler that has exited are read to their end."""
+
+
+async def supervise(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the handler with us between it and the Runtime API; return the status to exit with.
+
+    The handler is started as soon as the listener listens, since some clients give a connection one second
+    (aws-lambda-cpp, runtime.cpp). What relays is imported only then, while the handler boots.
+    """
+    report = Report(settings.level, json_log=settings.json_log, observer_fd=settings.observer_fd)
+    handler_environment = {
+        name: value for name, value in environment.items() if name != OBSERVER_FD.full_name
+    }
+    if settings.next_wrapper:
+        argv = [settings.next_wrapper, *argv]
+    with _listen() as listener, trio.open_signal_receiver(*FORWARDED) as signals:
+        address = "{}:{}".format(*listener.getsockname())
+        async with trio.open_nursery() as nursery:
+            try:
+                handler = await processes.start_handler(
+                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}
+                )
+            except OSError as error:
+                message, status = processes.why_not_started(error, argv[0])
+                report.error(f"the handler cannot be started: {message}")
+                return status
+            report.observe("handler-started", pid=handler.pid)
+
+            from .post_work import PostWork
+            from .relay import Relay
+
+            run_command = processes.CommandRunner(settings, handler_environment, report).run
+            post_work = PostWork(nursery, run_command, settings, report)
+            relay = Relay(settings, post_work, report)
+            nursery.start_soon(_accept, listener, relay, nursery)
+            nursery.start_soon(_forward, signals, handler, post_work)
+            await handler.wait()
+            # What the handler sent before it exited is still in the sockets that it left behind.
+            await trio.sleep(_LAST_WORDS)
+            await relay.answers_arrive()
+            await post_work.finish()
+            nursery.cancel_scope.cancel()
+        relay.close()
+    status = processes.exit_status(handler.returncode or 0)
+    report.observe("handler-ended", status=status)
+    return status
+
+
+def _listen() -> socket.socket:
+    """A listener that only this machine reaches, on a free port: the usual ones have known users in Lambda."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))  # a literal: Java runs with preferIPv4Stack, Node and .NET want host:port
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+async def _accept(listener: socket.socket, relay: "Relay", nursery: trio.Nursery) -> None:
+    """Give each handler connection a task of its own, which owns it."""
+    while True:
+        await trio.lowlevel.wait_readable(listener)
+        try:
+            sock, _ = listener.accept()
+        except OSError:  # it went away before we looked, or descriptors have run out for now
+            continue
+        nursery.start_soon(relay.serve, sock)
+
+
+async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork") -> None:
+    """Pass signals on to the handler, first of all: it must not see its poll closed before it is told why."""
+    async for number in signals:
+        handler.send_signal(signal.Signals(number))
+        if number in STOPPING:
+            post_work.cut()

@@ -1,0 +1,587 @@
+"""h11 joined to a socket: receive a head, pass a body on, send. The only place that sees bytes.
+
+What comes in, h11 reads and judges, so that nothing malformed gets any further. What goes out is written from
+what h11 judged. Bodies with a Content-Length pass beside h11, since there is nothing in them to judge; all
+others are read by it event by event. A head that comes again byte for byte is not judged again.
+
+The sockets are plain and do not block: a call is tried first, and only when it would block does the task wait.
+Nothing here knows what a request means.
+"""
+
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar
+
+import h11
+from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
+
+HEAD_LIMIT = 2 * 1024 * 1024
+"""Bytes. awslambdaric sends an X-Ray cause of up to 1 MiB in a header; h11's own limit is 16 KiB."""
+
+_RECEIVE_SIZE = 64 * 1024
+_PASS_SIZE = 256 * 1024
+_UNREAD_LIMIT = 32
+"""How many receives of a refused request's rest are worth a refusal that arrives."""
+_TURN = 0.001
+"""Seconds that a task may go on without waiting before the others (signals, deadlines) have their turn."""
+
+_HOP_BY_HOP = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"transfer-encoding", b"expect"}
+)
+"""Headers that speak of one connection (RFC 9110, 7.6.1); each of our two connections has its own.
+
+`Expect: 100-continue` is among them because we answer it ourselves, as soon as the body is wanted.
+"""
+
+_END_OF_HEAD = b"\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REFUSAL = b"HTTP/1.1 %d %b\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+Headers = list[tuple[bytes, bytes]]
+Head = TypeVar("Head")
+Tap = Callable[[bytes | memoryview], None]
+
+
+class Hangup(Exception):
+    """The peer closed or reset the connection where more was to come."""
+
+    def __init__(self, wire: "Wire") -> None:
+        super().__init__("the connection was closed")
+        self.wire = wire
+
+
+class Malformed(Exception):
+    """The peer sent what is not HTTP/1.1, or is in a form that two readers could read in two ways."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The head of a request from the handler, judged."""
+
+    event: h11.Request
+    """As it goes on: HTTP/1.1, without the headers that spoke of the handler's connection."""
+    onward: bytes
+    """The same, written out for the Runtime API."""
+    headers: dict[bytes, bytes]
+    """By name in lower case."""
+    body: int | None
+    """Its length in bytes; None: chunked."""
+    keep_alive: bool
+    """The handler speaks HTTP/1.1 and did not ask to close."""
+    speaks_11: bool
+    expects_continue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """The head of a response from the Runtime API, judged."""
+
+    status: int
+    onward: bytes
+    """The head, written out for the handler that asked."""
+    headers: dict[bytes, bytes]
+    body: int | None
+    """Its length in bytes; None: chunked, or until the connection closes."""
+    chunked_onward: bool
+    """Whether a body without a length goes to the handler in chunks; a client of HTTP/1.0 reads until the end."""
+    keep_alive: bool
+    """Whether the handler's connection can be used again after this."""
+
+
+_KNOWN_LIMIT = 64
+_known_requests: dict[bytes, RequestHead] = {}
+_known_responses: dict[bytes, ResponseHead] = {}
+"""Heads that were judged before, by their bytes. A runtime client polls with the same bytes each time, and the
+Runtime API acknowledges with the same bytes within a second; judging such a head again costs 40 µs."""
+
+
+class _Turn:
+    """When the task that runs now has to let others run: once in _TURN, for all wires together."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self) -> None:
+        self.ends = 0.0
+
+    async def give_way(self) -> None:
+        await checkpoint()
+        self.ends = monotonic() + _TURN
+
+
+_turn = _Turn()
+_spare_buffers: list[bytearray] = []
+"""Of _PASS_SIZE bytes each, used again and again: as many as bodies ever passed at the same time."""
+
+
+class Wire:
+    """One connection, and the message that is being received on it.
+
+    Owned by one task at a time, which closes it. Receiving and sending raise Hangup when the peer is gone, and
+    receiving raises Malformed; after either the connection is good for nothing but to be closed.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_chunked_onward",
+        "_ends_by_closing",
+        "_left",
+        "_parser",
+        "_queued",
+        "_sock",
+    )
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        # Without this a head and a body sent apart would wait 40 ms for an acknowledgement (Nagle).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+        self._backlog = b""  # received and not yet read
+        self._left = 0  # bytes of the body still to be read, where its length is known
+        self._parser: h11.Connection | None = None  # reads the body, where its length is not known
+        self._ends_by_closing = False  # how the end of such a body is told
+        self._queued = b""  # goes out before the next thing that is sent
+        self._chunked_onward = False
+
+    def close(self) -> None:
+        """Close the connection, whatever state it is in. Can be called again."""
+        if self._sock.fileno() >= 0:
+            notify_closing(self._sock)
+            self._sock.close()
+
+    def is_gone(self) -> bool:
+        """Tell, without waiting, whether the peer has closed or reset the connection."""
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    async def flush(self, data: bytes | memoryview = b"") -> None:
+        """Send what is queued and then `data`, together."""
+        if self._queued:
+            data = self._queued + data
+            self._queued = b""
+        while data:
+            try:
+                sent = self._sock.send(data)
+            except BlockingIOError:
+                await wait_writable(self._sock)
+            except OSError:
+                raise Hangup(self) from None
+            else:
+                if sent == len(data):
+                    return
+                data = memoryview(data)[sent:]
+
+    def queue_piece(self, data: bytes) -> None:
+        """A piece of a body without a length, to be sent with what follows."""
+        self._queued += b"%x\r\n%b\r\n" % (len(data), data) if self._chunked_onward else data
+
+    def queue_end(self, trailers: Headers) -> None:
+        """The end of a body without a length."""
+        if self._chunked_onward:
+            self._queued += _write_head(b"0", trailers)
+
+    async def pass_body(self, sink: "Wire", tap: Tap | None = None) -> Headers:
+        """Send what is queued at `sink` and the body of the message that is being received; return its trailers.
+
+        Nothing is kept: each piece goes on before the next is read. `tap` sees each piece. The Hangup that is
+        raised tells which of the two ends is gone; `sink` being gone, the rest can still be read by drop_body.
+        """
+        if self._parser is not None:
+            return await self._pass_events(self._parser, sink, tap)
+        first, self._backlog = self._backlog[: self._left], self._backlog[self._left :]
+        self._left -= len(first)
+        if tap is not None:
+            tap(first)
+        await sink.flush(first)
+        if self._left:
+            await self._pass_bytes(sink, tap)
+        return []
+
+    async def drop_body(self, tap: Tap | None = None) -> None:
+        """Read the rest of the body of the message that is being received and pass it to nobody but `tap`."""
+        if self._parser is not None:
+            while isinstance(event := await self._next_event(self._parser), h11.Data):
+                if tap is not None:
+                    tap(event.data)
+            return
+        while self._left:
+            data = self._backlog or await self._receive()
+            if not data:
+                raise Hangup(self)
+            piece, self._backlog = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            if tap is not None:
+                tap(piece)
+
+    async def _pass_bytes(self, sink: "Wire", tap: Tap | None) -> None:
+        buffer = _spare_buffers.pop() if _spare_buffers else bytearray(_PASS_SIZE)
+        view = memoryview(buffer)
+        try:
+            while self._left:
+                try:
+                    count = self._sock.recv_into(buffer, min(self._left, _PASS_SIZE))
+                except BlockingIOError:
+                    await wait_readable(self._sock)
+                    continue
+                except OSError:
+                    raise Hangup(self) from None
+                if not count:
+                    raise Hangup(self)
+                self._left -= count
+                if tap is not None:
+                    tap(view[:count])
+                await sink.flush(view[:count])
+                if monotonic() > _turn.ends:
+                    await _turn.give_way()
+        finally:
+            _spare_buffers.append(buffer)
+
+    async def _pass_events(self, parser: h11.Connection, sink: "Wire", tap: Tap | None) -> Headers:
+        while True:
+            event = await self._next_event(parser, sink)
+            if isinstance(event, h11.Data):
+                if tap is not None:
+                    tap(event.data)
+                sink.queue_piece(event.data)
+                continue
+            trailers = event.headers.raw_items()
+            sink.queue_end(trailers)
+            await sink.flush()
+            return [(name.lower(), value) for name, value in trailers]
+
+    async def _next_event(
+        self, parser: h11.Connection, sink: "Wire | None" = None
+    ) -> h11.Data | h11.EndOfMessage:
+        """The next event of the body. What is queued at `sink` is sent before anything is waited for."""
+        while (event := _judged(parser)) is h11.NEED_DATA:
+            if sink is not None:
+                await sink.flush()
+            data = await self._receive()
+            if not data and not self._ends_by_closing:
+                raise Hangup(self)
+            parser.receive_data(data)
+        if isinstance(event, h11.EndOfMessage):
+            self._backlog, _ = parser.trailing_data
+            self._parser = None
+            return event
+        if isinstance(event, h11.Data):
+            return event
+        raise Malformed("a body was interrupted")
+
+    async def _receive(self) -> bytes:
+        """What has come, at least one byte; none when the peer has closed."""
+        while True:
+            try:
+                data = self._sock.recv(_RECEIVE_SIZE)
+            except BlockingIOError:
+                await wait_readable(self._sock)
+            except OSError:
+                raise Hangup(self) from None
+            else:
+                if monotonic() > _turn.ends:
+                    await _turn.give_way()
+                return data
+
+    async def _receive_head(
+        self, parser: h11.Connection, data: bytes
+    ) -> tuple[h11.Request | h11.InformationalResponse | h11.Response, bytes]:
+        """The next head, `data` being its beginning, and its bytes. What follows it becomes the backlog."""
+        received = data
+        parser.receive_data(data)
+        while (event := _judged(parser)) is h11.NEED_DATA:
+            data = await self._receive()
+            if not data:
+                raise Hangup(self)
+            received += data
+            parser.receive_data(data)
+        if not isinstance(event, h11.Request | h11.InformationalResponse | h11.Response):
+            raise Malformed("not the head of a message")
+        self._backlog, _ = parser.trailing_data
+        raw = received[: len(received) - len(self._backlog)]
+        # h11 mends a folded line and a doubled Content-Length. Another reader of the same bytes may take them
+        # for something else, so a head of which lines were merged goes no further.
+        if raw.count(b"\n") != len(event.headers) + 2:
+            raise Malformed("a header is folded, or Content-Length is doubled")
+        return event, raw
+
+    def _expect_body(self, parser: h11.Connection, length: int | None) -> None:
+        """The head has been read; `length` is that of the body, None where only h11 can find its end."""
+        self._left = length or 0
+        self._parser = None
+        if length is None:
+            self._parser = parser
+            self._backlog = b""  # what has come of the body is in the parser
+
+
+class HandlerWire(Wire):
+    """A connection from the handler: requests come in, responses go out."""
+
+    __slots__ = ()
+
+    async def receive_request(self) -> RequestHead | None:
+        """The next request's head; None when the handler has closed the connection instead."""
+        data, self._backlog = self._backlog, b""
+        if not data:
+            data = await self._receive()
+            if not data:
+                return None
+        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        known = _known_requests.get(data[:end])
+        if known is not None:
+            self._backlog = data[end:]
+            return known
+        parser = h11.Connection(h11.SERVER, HEAD_LIMIT)
+        event, raw = await self._receive_head(parser, data)
+        if not isinstance(event, h11.Request):
+            raise Malformed("not a request")
+        head = _judge_request(event)
+        self._expect_body(parser, head.body)
+        if head.keep_alive and event.method == b"GET" and head.body == 0:
+            _remember(_known_requests, raw, head)
+        return head
+
+    async def invite_body(self, head: RequestHead) -> None:
+        """Send `100 Continue` to a client that waits for it; curl does with larger bodies."""
+        if head.expects_continue and not self._backlog:
+            await self.flush(_CONTINUE)
+
+    def queue_response(self, head: ResponseHead) -> None:
+        """The head goes out with the first piece of its body."""
+        self._queued += head.onward
+        self._chunked_onward = head.chunked_onward
+
+    async def respond(self, request: RequestHead, status: int, content_type: bytes, body: bytes) -> None:
+        """Send a response of our own."""
+        headers = [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
+        if not request.keep_alive:
+            headers.append((b"Connection", b"close"))
+        head = _write_head(b"HTTP/1.1 %d %b" % (status, _reason(status)), headers)
+        await self.flush(head if request.event.method == b"HEAD" else head + body)
+
+    async def refuse(self, problem: Malformed) -> None:
+        """Tell the handler that its request was malformed. The connection is to be closed then."""
+        await self.flush(_REFUSAL % (problem.status, _reason(problem.status)))
+        # Closing with bytes unread would reset the connection and could take the refusal along.
+        with suppress(OSError):
+            for _ in range(_UNREAD_LIMIT):
+                self._sock.recv(_RECEIVE_SIZE)
+
+
+class RuntimeApiWire(Wire):
+    """A connection to the Runtime API: requests go out, responses come in."""
+
+    __slots__ = ("_keeps_open", "_was_cut")
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._keeps_open = True
+        self._was_cut = False
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange can follow: the last one is complete, and the peer keeps the connection."""
+        return self._keeps_open and not self._was_cut and not self._left and self._parser is None
+
+    async def flush(self, data: bytes | memoryview = b"") -> None:
+        """Send what is queued and then `data`, together."""
+        try:
+            await super().flush(data)
+        except Hangup:
+            self._was_cut = True
+            raise
+
+    @classmethod
+    async def connect(cls, address: tuple[str, int]) -> "RuntimeApiWire":
+        """A new connection. Raises OSError if there is none to be had."""
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
+        wire = cls(sock)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            pass  # under way
+        except OSError:
+            wire.close()
+            raise
+        try:
+            await wait_writable(sock)
+        except BaseException:
+            wire.close()
+            raise
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            wire.close()
+            raise OSError(error, "cannot connect")
+        return wire
+
+    def is_stale(self) -> bool:
+        """Tell whether an idle connection cannot be used again: closed by the peer, or with bytes nobody asked for."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return bool(self._backlog)
+        except OSError:
+            return True
+        return True
+
+    def queue_request(self, head: RequestHead) -> None:
+        """The head goes out with the first piece of its body."""
+        self._queued += head.onward
+        self._chunked_onward = head.body is None
+        self._keeps_open = False  # until there is a response that says so
+
+    async def receive_response(self, request: RequestHead) -> ResponseHead:
+        """The head of the response to `request`; perhaps of an informational one (1xx), with another to follow."""
+        data, self._backlog = self._backlog, b""
+        if not data:
+            data = await self._receive()
+            if not data:
+                raise Hangup(self)
+        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if request.keep_alive and request.event.method != b"HEAD":
+            known = _known_responses.get(data[:end])
+            if known is not None:
+                self._backlog = data[end:]
+                self._left = known.body or 0
+                self._keeps_open = True
+                return known
+        parser = h11.Connection(h11.CLIENT, HEAD_LIMIT)
+        parser.send(request.event)
+        event, raw = await self._receive_head(parser, data)
+        if isinstance(event, h11.Request):
+            raise Malformed("not a response")
+        if isinstance(event, h11.InformationalResponse):
+            self._expect_body(parser, 0)
+            return _judge_informational(event)
+        head = _judge_response(event, request)
+        self._expect_body(parser, head.body)
+        self._ends_by_closing = head.body is None and b"transfer-encoding" not in head.headers
+        self._keeps_open = _keeps_open(event, head)
+        if (
+            self._keeps_open
+            and head.body is not None
+            and request.keep_alive
+            and request.event.method != b"HEAD"
+        ):
+            _remember(_known_responses, raw, head)
+        return head
+
+
+def make_request(method: bytes, target: bytes, headers: Headers) -> RequestHead:
+    """A request of our own."""
+    return _judge_request(h11.Request(method=method, target=target, headers=headers))
+
+
+def _remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
+    if len(known) >= _KNOWN_LIMIT:
+        known.clear()
+    known[raw] = head
+
+
+def _judged(parser: h11.Connection) -> object:
+    try:
+        return parser.next_event()
+    except h11.RemoteProtocolError as error:
+        raise Malformed(str(error), error.error_status_hint) from None
+
+
+def _judge_request(event: h11.Request) -> RequestHead:
+    headers = dict(event.headers)
+    if b"content-length" in headers and b"transfer-encoding" in headers:
+        raise Malformed("Content-Length together with Transfer-Encoding")
+    if not event.target.startswith(b"/") or event.method == b"CONNECT":
+        raise Malformed("the target is not a path")
+    speaks_11 = event.http_version >= b"1.1"
+    chunked = b"transfer-encoding" in headers
+    return RequestHead(
+        event=(onward := _onward_request(event, headers, chunked)),
+        onward=_write_head(b"%b %b HTTP/1.1" % (onward.method, onward.target), onward.headers.raw_items()),
+        headers=headers,
+        body=None if chunked else int(headers.get(b"content-length", b"0")),
+        keep_alive=speaks_11 and not _asks_to_close(event),
+        speaks_11=speaks_11,
+        expects_continue=speaks_11 and headers.get(b"expect", b"").lower() == b"100-continue",
+    )
+
+
+def _onward_request(event: h11.Request, headers: dict[bytes, bytes], chunked: bool) -> h11.Request:  # noqa: FBT001
+    if _HOP_BY_HOP.isdisjoint(headers) and event.http_version == b"1.1":
+        return event
+    kept = _end_to_end(event)
+    if chunked:
+        kept.append((b"Transfer-Encoding", b"chunked"))
+    if b"host" not in headers:
+        kept.append((b"Host", b""))  # HTTP/1.0 can do without it, HTTP/1.1 cannot
+    return h11.Request(method=event.method, target=event.target, headers=kept)
+
+
+def _judge_response(event: h11.Response, request: RequestHead) -> ResponseHead:
+    headers = dict(event.headers)
+    chunked = b"transfer-encoding" in headers
+    if b"content-length" in headers and chunked:
+        raise Malformed("Content-Length together with Transfer-Encoding")
+    if request.event.method == b"HEAD" or event.status_code in (204, 304):
+        body: int | None = 0
+    elif chunked or b"content-length" not in headers:
+        body = None
+    else:
+        body = int(headers[b"content-length"])
+    chunked_onward = body is None and request.speaks_11
+    kept = _end_to_end(event)
+    if chunked_onward:
+        kept.append((b"Transfer-Encoding", b"chunked"))
+    if not request.keep_alive:
+        kept.append((b"Connection", b"close"))
+    return ResponseHead(
+        status=event.status_code,
+        onward=_write_head(b"HTTP/1.1 %d %b" % (event.status_code, event.reason), kept),
+        headers=headers,
+        body=body,
+        chunked_onward=chunked_onward,
+        keep_alive=request.keep_alive,
+    )
+
+
+def _judge_informational(event: h11.InformationalResponse) -> ResponseHead:
+    return ResponseHead(
+        status=event.status_code,
+        onward=_write_head(b"HTTP/1.1 %d %b" % (event.status_code, event.reason), _end_to_end(event)),
+        headers=dict(event.headers),
+        body=0,
+        chunked_onward=False,
+        keep_alive=True,
+    )
+
+
+def _keeps_open(event: h11.Response, head: ResponseHead) -> bool:
+    if event.http_version < b"1.1" or _asks_to_close(event):
+        return False
+    return head.body is not None or b"transfer-encoding" in head.headers
+
+
+def _asks_to_close(event: h11.Request | h11.Response) -> bool:
+    return any(name == b"connection" and b"close" in value.lower() for name, value in event.headers)
+
+
+def _end_to_end(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
+    raw = event.headers.raw_items()
+    return [item for item, (name, _) in zip(raw, event.headers, strict=True) if name not in _HOP_BY_HOP]
+
+
+def _write_head(start: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"%b\r\n%b\r\n" % (start, b"".join([b"%b: %b\r\n" % header for header in headers]))
+
+
+def _reason(status: int) -> bytes:
+    from http import HTTPStatus  # only for answers of our own; most start-ups never need it
+
+    return HTTPStatus(status).phrase.encode()
