@@ -19,6 +19,7 @@ from .invocations import (
 )
 from .moments import Recorder
 
+PREVIEW_BYTES = 200
 INVOKE_PATH = "/2015-03-31/functions/function/invocations"
 
 
@@ -76,13 +77,13 @@ class InvokeEndpoint:
         self.invocations[invocation.request_id] = invocation
         self._pending.put(invocation)
         if not call.waits:
-            self._answered(invocation, 202, 0)
+            self._answered(invocation, 202)
             await connection.reply(202, _identity(invocation))
             return
         try:
             await self._relay_answer(invocation, connection)
         except Disconnected:
-            self._answered(invocation, None, 0)
+            self._answered(invocation, None)
             raise
 
     async def _relay_answer(self, invocation: Invocation, connection: ServerConnection) -> None:
@@ -90,7 +91,7 @@ class InvokeEndpoint:
         async for part in invocation.answer:
             match part:
                 case WholeAnswer():
-                    self._answered(invocation, 200, len(part.body))
+                    self._answered(invocation, 200, part.body)
                     errors = [("X-Amz-Function-Error", "Unhandled")] if part.function_error else []
                     headers = _answer_headers(invocation, part.content_type)
                     await connection.reply(200, [*headers, *errors], part.body)
@@ -98,7 +99,7 @@ class InvokeEndpoint:
                 case StreamBegin():
                     await connection.start_reply(200, _answer_headers(invocation, part.content_type))
                 case StreamEnd():
-                    self._answered(invocation, 200, streamed)
+                    self._answered(invocation, 200, streamed=streamed)
                     await connection.end_reply(part.trailers)
                     return
                 case _:
@@ -106,10 +107,15 @@ class InvokeEndpoint:
                     await connection.send_part(part)
         raise Disconnected("the answer was cut short, so the caller must see it cut")
 
-    def _answered(self, invocation: Invocation, status: int | None, length: int) -> None:
-        if not invocation.answered.is_set():
-            self._recorder.now("answered", invocation.request_id, status=status, bytes=length)
-            invocation.answered.set()
+    def _answered(
+        self, invocation: Invocation, status: int | None, body: bytes = b"", *, streamed: int = 0
+    ) -> None:
+        if invocation.answered.is_set():
+            return
+        preview = body[:PREVIEW_BYTES].decode(errors="replace")
+        length = len(body) + streamed
+        self._recorder.now("answered", invocation.request_id, status=status, bytes=length, preview=preview)
+        invocation.answered.set()
 
 
 def _identity(invocation: Invocation) -> list[tuple[str, str]]:

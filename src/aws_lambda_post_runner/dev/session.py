@@ -12,6 +12,9 @@ from .invocations import Invocation, Pending
 from .invoke_endpoint import INVOKE_PATH, InvokeEndpoint
 from .moments import Recorder
 
+USUAL_PORT = 9000
+"""The one on which the emulator's documentation publishes its endpoint."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -32,19 +35,30 @@ class Session:
             await invocation.ended.wait()
 
 
-@asynccontextmanager
-async def open_session(options: Options, recorder: Recorder, port: int = 0) -> AsyncIterator[Session]:
-    """Serve callers on `port` of loopback (0: any) while the block runs; at its end no process is left.
+async def listen(port: int | None) -> list[trio.SocketListener]:
+    """Listen for callers on a port of loopback; 0: any, None: the usual one, or any if it is taken.
 
     Raises OSError when the port is taken.
     """
+    if port is None:
+        try:
+            return await trio.open_tcp_listeners(USUAL_PORT, host="127.0.0.1")
+        except OSError:
+            port = 0
+    return await trio.open_tcp_listeners(port, host="127.0.0.1")
+
+
+@asynccontextmanager
+async def open_session(
+    options: Options, recorder: Recorder, listeners: list[trio.SocketListener]
+) -> AsyncIterator[Session]:
+    """Serve callers while the block runs; at its end no process is left."""
     pending = Pending()
-    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
-    address = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
     endpoint = InvokeEndpoint(pending, recorder)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, endpoint.serve, listeners)
         nursery.start_soon(_run_environments, options, pending, recorder)
+        address = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         recorder.now("listening", address=address)
         yield Session(address, endpoint.invocations)
         nursery.cancel_scope.cancel()

@@ -1,0 +1,130 @@
+"""How `dev` shows what happens: as a live timeline on a terminal, plain when piped, or one JSON object a line."""
+
+import shlex
+import signal
+import time
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+from typing import Protocol
+
+import trio
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from .environment import Options
+from .invoke_endpoint import INVOKE_PATH
+from .moments import Moment
+from .timeline import Block, Timeline, draw, in_words, summary
+
+REFRESH_S = 0.1
+PLAIN_WIDTH = 110
+"""Columns, where there is no terminal to ask."""
+
+
+class Display(Protocol):
+    """Shows moments as they come."""
+
+    def show(self, moment: Moment, complete: Block | None) -> None:
+        """Show one, and the block that it completes."""
+
+    async def run(self) -> None:
+        """Keep what is shown up to date, until cancelled."""
+
+    def close(self) -> None:
+        """Say what is to be said at the end."""
+
+
+class JsonDisplay:
+    """One event a line, for scripts."""
+
+    def show(self, moment: Moment, _: Block | None) -> None:
+        """Print it."""
+        print(moment.to_json(), flush=True)
+
+    async def run(self) -> None:
+        """Nothing is there to refresh."""
+
+    def close(self) -> None:
+        """Nothing is left to say."""
+
+
+class TimelineDisplay:
+    """Prints the handler's lines as they come, and each invocation's block when it is complete.
+
+    On a terminal the blocks of invocations under way are drawn below, and redrawn as time passes.
+    """
+
+    def __init__(self, console: Console, options: Options, timeline: Timeline) -> None:
+        self._console = console
+        self._options = options
+        self._timeline = timeline
+        self._idle_since: tuple[str, float] | None = None
+        self._printed: list[RenderableType] = []
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def show(self, moment: Moment, complete: Block | None) -> None:
+        """Show a moment, and the block that it completes."""
+        match moment.what:
+            case "listening":
+                self._print(*self._heading(moment.details["address"]))
+            case "environment-started":
+                pid, address = moment.details["pid"], moment.details["runtimeApi"]
+                self._print(Text(f"  handler started: pid {pid}, Runtime API {address}", "dim"))
+            case "environment-ended" if moment.details["exitStatus"] != -signal.SIGKILL:
+                self._print(Text(f"  handler ended: status {moment.details['exitStatus']}", "red"))
+            case "output":
+                self._print(*_output_lines(moment.details["line"]))
+            case "frozen":
+                self._idle_since = ("frozen", moment.time)
+            case "handed":
+                self._idle_since = None
+        if complete is not None:
+            self._print(draw(complete, moment.time, self._console.width))
+
+    async def run(self) -> None:
+        """Redraw what is under way until cancelled."""
+        while self._live is not None:
+            self._live.update(Group(*self._under_way(time.time())), refresh=True)
+            await trio.sleep(REFRESH_S)
+
+    def close(self) -> None:
+        """Clear what was under way and sum up."""
+        if self._live is not None:
+            self._live.stop()
+        if self._timeline.done:
+            self._print(Text(summary(self._timeline.done), "bold"))
+
+    def save_svg(self, path: Path, title: str) -> None:
+        """Save all that was printed as a picture."""
+        console = Console(record=True, width=PLAIN_WIDTH, file=StringIO(), force_terminal=True)
+        for renderable in self._printed:
+            console.print(renderable)
+        console.save_svg(str(path), title=title)
+
+    def _print(self, *renderables: RenderableType) -> None:
+        for renderable in renderables:
+            self._printed.append(renderable)
+            self._console.print(renderable)
+
+    def _heading(self, address: str) -> Iterable[RenderableType]:
+        runner = "under the post runner" if self._options.runner else "without the post runner: no post work"
+        yield Text.assemble((shlex.join(self._options.handler), "bold"), f", {runner}")
+        yield Text(f"  invoke it: curl -d '{{}}' http://{address}{INVOKE_PATH}", "cyan")
+
+    def _under_way(self, now: float) -> Iterable[RenderableType]:
+        for block in self._timeline.open.values():
+            yield draw(block, now, self._console.width)
+        if self._idle_since is not None:
+            what, since = self._idle_since
+            yield Text(f"  {what} for {in_words(now - since)}; the next event thaws it", "blue")
+
+
+def _output_lines(line: str) -> Iterable[Text]:
+    # awslambdaric writes a carriage return where a log record has a line break.
+    for part in line.split("\r"):
+        yield Text.assemble(("  │ ", "dim"), Text.from_ansi(part))

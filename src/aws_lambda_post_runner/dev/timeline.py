@@ -1,0 +1,251 @@
+"""The timeline: moments in, one block of bars for each invocation out. Pure: it prints nothing, reads no clock."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .moments import Moment
+
+LABEL_WIDTH = 11
+NOTE_WIDTH = 34
+# A freeze can last for hours; what is longer than the rest of the block is cut to this share of it.
+FROZEN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Row:
+    """A bar, or a mark where `begin` equals `end`; times in seconds since the epoch."""
+
+    label: str
+    style: str
+    begin: float
+    end: float
+    note: str
+
+
+@dataclass
+class Block:
+    """What is known of one invocation; times in seconds since the epoch, None while it is not known."""
+
+    number: int
+    request_id: str
+    sent: float
+    kind: str
+    frozen: tuple[float, float] | None = None
+    """The freeze before it, if the environment was frozen."""
+    init_began: float | None = None
+    """Only for the invocation that started the environment."""
+    ready: float | None = None
+    handed: float | None = None
+    settled: float | None = None
+    error_type: str | None = None
+    answered: float | None = None
+    answer_status: int | None = None
+    preview: str = ""
+    """How the answer begins."""
+    command_began: float | None = None
+    command_ended: float | None = None
+    command: dict[str, Any] = field(default_factory=dict)
+    """What the runner reports of the ended command."""
+    waits_ended: float | None = None
+    expired_waits: int = 0
+    ended: float | None = None
+    how_ended: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Nothing more will be learnt of it."""
+        return self.ended is not None and self.answered is not None
+
+    @property
+    def failures(self) -> list[str]:
+        """What went wrong, in words; empty when the invocation and its command did well."""
+        found = []
+        if self.error_type is not None:
+            found.append(f"the handler failed: {self.error_type}")
+        if self.how_ended == "timeout":
+            found.append("the function timed out")
+        if self.how_ended == "crash":
+            found.append("the handler ended before it polled again")
+        if self.command and not command_did_well(self.command):
+            found.append(f"the post command: {command_in_words(self.command)}")
+        if self.expired_waits:
+            found.append(f"{self.expired_waits} of the handler's waits expired")
+        return found
+
+
+class Timeline:
+    """Sorts moments into blocks."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Block] = {}
+        """By request id, in the order in which they were sent."""
+        self.done: list[Block] = []
+        self._frozen_since: float | None = None
+        self._freeze: tuple[float, float] | None = None
+
+    def add(self, moment: Moment) -> Block | None:
+        """Take a moment in; return the block that it completes, if it does."""
+        match moment.what:
+            case "frozen":
+                self._frozen_since = moment.time
+            case "thawed" if self._frozen_since is not None:
+                self._freeze, self._frozen_since = (self._frozen_since, moment.time), None
+            case "environment-started":
+                self._note_init(moment.time)
+            case "environment-ended":
+                self._frozen_since = None
+            case "sent" if moment.request_id is not None:
+                number = len(self.done) + len(self.open) + 1
+                block = Block(number, moment.request_id, moment.time, moment.details["type"])
+                self.open[moment.request_id] = block
+            case "environment-ready":
+                for block in self.open.values():
+                    block.ready = block.ready or moment.time
+            case _ if moment.request_id in self.open:
+                return self._add_to(self.open[moment.request_id], moment)
+        return None
+
+    def _note_init(self, time: float) -> None:
+        waiting = [block for block in self.open.values() if block.handed is None]
+        if waiting:
+            waiting[0].init_began = time
+
+    def _add_to(self, block: Block, moment: Moment) -> Block | None:
+        details = moment.details
+        match moment.what:
+            case "handed":
+                block.handed = moment.time
+                block.frozen, self._freeze = self._freeze, None
+            case "settled":
+                block.settled, block.error_type = moment.time, details["errorType"]
+            case "answered":
+                block.answered = moment.time
+                block.answer_status, block.preview = details["status"], details["preview"]
+            case "post-command-started":
+                block.command_began = moment.time
+            case "post-command-ended":
+                block.command_ended, block.command = moment.time, details
+            case "waits-ended":
+                block.waits_ended, block.expired_waits = moment.time, details["expired"]
+            case "ended":
+                block.ended, block.how_ended = moment.time, details["how"]
+        if not block.complete:
+            return None
+        del self.open[block.request_id]
+        self.done.append(block)
+        return block
+
+
+def rows(block: Block, now: float) -> list[Row]:
+    """Return the bars of a block, in the order of time; what has not ended yet reaches to `now`."""
+    found = []
+    if block.frozen is not None:
+        began, ended = block.frozen
+        found.append(Row("frozen", "blue", began, ended, f"{in_words(ended - began)} before this event"))
+    if block.init_began is not None:
+        ready = block.ready or block.ended or now
+        found.append(Row("init", "magenta", block.init_began, ready, in_words(ready - block.init_began)))
+    if block.handed is not None:
+        settled = block.settled or block.ended or now
+        outcome = f", error {block.error_type}" if block.error_type else ""
+        found.append(
+            Row("handler", "cyan", block.handed, settled, in_words(settled - block.handed) + outcome)
+        )
+    if block.answered is not None:
+        status = block.answer_status or "cut short"
+        note = f"after {in_words(block.answered - block.sent)}: {status}"
+        found.append(Row("answer", "bold green", block.answered, block.answered, note))
+    if block.command_began is not None:
+        ended = block.command_ended or now
+        words = f", {command_in_words(block.command)}" if block.command else ""
+        style = "yellow" if not block.command or command_did_well(block.command) else "red"
+        note = in_words(ended - block.command_began) + words
+        found.append(Row("post work", style, block.command_began, ended, note))
+    if block.waits_ended is not None and block.settled is not None:
+        note = in_words(block.waits_ended - block.settled)
+        found.append(Row("waits", "yellow", block.settled, block.waits_ended, note))
+    if block.ended is not None:
+        label = "next poll" if block.how_ended == "polled" else "end"
+        note = f"after {in_words(block.ended - block.sent)}"
+        found.append(Row(label, "bold", block.ended, block.ended, note))
+    return found
+
+
+def draw(block: Block, now: float, width: int) -> RenderableType:
+    """Return a block as rich renders it, for a console of `width` columns."""
+    verdict, style = ("✗", "bold red") if block.failures else ("✓", "bold green")
+    mark = (verdict, style) if block.complete else ("•", "dim")
+    head = Text.assemble(mark, (f" #{block.number} ", "bold"), (f"{block.request_id}  {block.kind}", "dim"))
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=LABEL_WIDTH)
+    bar_width = max(10, width - LABEL_WIDTH - NOTE_WIDTH - 6)
+    table.add_column(width=bar_width)
+    table.add_column(min_width=NOTE_WIDTH)
+    all_rows = rows(block, now)
+    for row, (begin, end) in zip(all_rows, _columns(all_rows, bar_width), strict=True):
+        table.add_row(Text(f"  {row.label}"), _bar(row, begin, end), Text(row.note))
+    preview = (
+        [Text(f"  → {block.preview}", "dim", no_wrap=True, overflow="ellipsis")] if block.preview else []
+    )
+    return Group(head, table, *preview, *(Text(f"  {failure}", "red") for failure in block.failures))
+
+
+def _columns(all_rows: list[Row], width: int) -> Iterable[tuple[int, int]]:
+    """Return where each bar begins and ends: time in proportion to columns, but a long freeze is cut."""
+    frozen = [row for row in all_rows if row.label == "frozen"]
+    others = [row for row in all_rows if row.label != "frozen"]
+    first = min((row.begin for row in others), default=0.0)
+    last = max((row.end for row in others), default=0.0)
+    busy = max(last - first, 0.001)
+    shown = min(sum(row.end - row.begin for row in frozen), busy * FROZEN_SHARE)
+    origin, scale = first - shown, width / (busy + shown)
+    for row in all_rows:
+        begin = min(width - 1, math.floor((max(row.begin, origin) - origin) * scale))
+        end = min(width, max(begin + 1, math.ceil((row.end - origin) * scale)))
+        yield begin, end
+
+
+def _bar(row: Row, begin: int, end: int) -> Text:
+    cell = "▲" if row.begin == row.end else "░" if row.label == "frozen" else "█"
+    return Text(" " * begin + cell * (end - begin), row.style, no_wrap=True)
+
+
+def summary(blocks: list[Block]) -> str:
+    """Return what all blocks say together, in a sentence."""
+    answered = [block.answered - block.sent for block in blocks if block.answered is not None]
+    ends = [(block.command_began, block.command_ended) for block in blocks]
+    work = sum(ended - began for began, ended in ends if began is not None and ended is not None)
+    failed = sum(1 for block in blocks if block.failures)
+    parts = [f"{len(blocks)} invocation{'' if len(blocks) == 1 else 's'}"]
+    if answered:
+        parts.append(f"answered after {in_words(max(answered))} at most")
+    if work:
+        parts.append(f"{in_words(work)} of post work after the answers")
+    parts.append(f"{failed} failed" if failed else "none failed")
+    return ", ".join(parts)
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration as people read it: 0.4 ms, 41 ms, 2.01 s."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+
+
+def command_did_well(command: dict[str, Any]) -> bool:
+    """Tell it from what the runner reports of an ended command."""
+    return command["exitStatus"] == 0 and not command["cutOffBy"] and not command["problem"]
+
+
+def command_in_words(command: dict[str, Any]) -> str:
+    """Return how a post command ended."""
+    if command["problem"]:
+        return str(command["problem"])
+    end = f"signal {command['signal']}" if command["exitStatus"] is None else f"exit {command['exitStatus']}"
+    return f"{end}, cut off by {command['cutOffBy']}" if command["cutOffBy"] else end
