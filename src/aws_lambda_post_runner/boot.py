@@ -1,25 +1,28 @@
 """Makes `import trio` cheap, for nothing should come between Lambda's start of us and our start of the handler.
 
-trio's `__init__` imports all that trio has, TLS and DTLS included, and on the way asks `/sbin/ldconfig` where a library
-is. The run path needs a third of it. So `prepare` puts packages into `sys.modules` that stand where the real ones stand
-but have not run their `__init__`: each name is taken, when it is first asked for, from the submodule that defines it. A
-name that we have no home for runs the real `__init__` after all. A newer trio that has moved things is therefore never
-broken by this, only slower, and a test tells when that has happened.
+trio's `__init__` imports all that trio has, TLS and DTLS included, and what it imports brings more: the half of attrs
+that trio does not use, the disassembler, `/sbin/ldconfig` asked where a library is. The run path needs a third.
+So `prepare` puts stand-ins into `sys.modules`: modules that stand where the real ones stand but have not run. A name is
+taken, when it is first asked for, from the submodule that defines it; one that the tables below do not have makes the
+real module run after all. A newer trio that has moved things is therefore not broken by this, only slower, and a test
+tells when that has happened.
 
 This module must not know what the run path does with trio, and must itself import next to nothing.
 """
 
 import gc
 import sys
+from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
-from types import ModuleType
-from typing import NoReturn
+from types import CoroutineType, ModuleType
+from typing import Any, NoReturn
 
-# The submodule that defines each name of trio which the run path, or a submodule of trio itself, asks for.
+# Where the names are defined that the run path, or a module of trio, outcome or attrs that it loads, asks for.
 TRIO = {
-    "_channel": ("MemoryReceiveChannel", "MemorySendChannel", "open_memory_channel"),
-    "_core": (
+    "trio._channel": ("MemoryReceiveChannel", "MemorySendChannel", "open_memory_channel"),
+    "trio._core": (
         "BrokenResourceError",
         "BusyResourceError",
         "CancelScope",
@@ -36,10 +39,10 @@ TRIO = {
         "open_nursery",
         "run",
     ),
-    "_signals": ("open_signal_receiver",),
-    "_subprocess": ("Process", "run_process"),
-    "_sync": ("CapacityLimiter", "Condition", "Event", "Lock", "Semaphore"),
-    "_timeouts": (
+    "trio._signals": ("open_signal_receiver",),
+    "trio._subprocess": ("Process", "run_process"),
+    "trio._sync": ("CapacityLimiter", "Condition", "Event", "Lock", "Semaphore"),
+    "trio._timeouts": (
         "TooSlowError",
         "fail_after",
         "fail_at",
@@ -50,66 +53,88 @@ TRIO = {
         "sleep_until",
     ),
 }
+ATTRS = {
+    "attr._funcs": ("has",),
+    "attr._make": ("Attribute", "Factory", "NOTHING", "attrib as ib", "attrs as s", "evolve", "fields"),
+    "attr._next_gen": ("define", "field", "frozen", "mutable"),
+}
 
 
 def prepare() -> None:
     """Make the next `import trio` cheap; to be called before anything imports trio, else it does nothing.
 
-    Garbage collection is off from here until `finish`: importing makes nothing but things that stay.
+    Garbage collection is off from here until `finish`: importing makes hardly anything but things that stay.
     """
-    gc.disable()
     if "trio" in sys.modules:
         return
-    _defer("trio", TRIO)
-    _defer("idna", {})  # trio's sockets use it for names of hosts, of which we look up none
-    _hide_ctypes()
+    gc.disable()
+    _stand_in("trio", TRIO)
+    _stand_in("attr", ATTRS)
+    _stand_in("attrs", ATTRS)
+    # outcome has attrs check that an error is an error; this module's classes take longer to make than all of outcome.
+    _stand_in("attr.validators", given={"instance_of": lambda _type: None})
+    # attrs asks whether this is PyPy, and trio whether a function that it ran in a thread should have been awaited.
+    _stand_in("platform", given={"python_implementation": lambda: "CPython"})
+    _stand_in("inspect", given={"iscoroutine": lambda thing: isinstance(thing, CoroutineType)})
+    # trio wants it for the names of hosts, of which we look up none.
+    _stand_in("idna")
+    # trio wants it to give its threads the names that `ps` shows, and can do without.
+    _stand_in("ctypes", given={"CDLL": _no_library})
+    _stand_in("ctypes.util", given={"find_library": lambda _name: None})
 
 
 def finish() -> None:
-    """Say that all is imported that will be: collect garbage again, but never look at what was imported."""
+    """Say that all is imported that will be: from here on collect garbage, but never look at what was imported."""
+    if gc.isenabled():
+        return
+    for hidden in ("ctypes", "ctypes.util"):
+        sys.modules.pop(hidden, None)
     gc.freeze()
     gc.enable()
-    if getattr(sys.modules.get("ctypes"), "__spec__", None) is None:
-        sys.modules.pop("ctypes", None)
-        sys.modules.pop("ctypes.util", None)
 
 
-def _defer(name: str, homes: dict[str, tuple[str, ...]]) -> None:
-    """Stand in for the package `name` until something is asked for that is neither in `homes` nor a submodule."""
+def _no_library(name: str) -> NoReturn:
+    raise OSError(f"{name} is not loaded: ctypes is hidden while trio is imported")
+
+
+def _stand_in(
+    name: str, homes: Mapping[str, tuple[str, ...]] | None = None, given: Mapping[str, object] | None = None
+) -> None:
+    """Put a stand-in for the module `name` into `sys.modules`; a later `import` finds it there.
+
+    `homes`: modules and the names to take from each, "original as name" where they differ. `given`: names and values.
+    """
     spec = find_spec(name)
-    if spec is None or spec.loader is None:
-        return
-    package, loader = module_from_spec(spec), spec.loader
-    home_of = {attribute: home for home, attributes in homes.items() for attribute in attributes}
-
-    def look_up(attribute: str) -> object:
-        if attribute in home_of:
-            try:
-                value = getattr(import_module(f"{name}.{home_of[attribute]}"), attribute)
-            except (ImportError, AttributeError):
-                pass  # this release has it elsewhere
-            else:
-                vars(package)[attribute] = value
-                return value
-        elif find_spec(f"{name}.{attribute}"):
-            return import_module(f"{name}.{attribute}")
-        if vars(package).pop(
-            "__getattr__", None
-        ):  # while the real package loads, and after, it has only what is there
-            loader.exec_module(package)
-        return getattr(package, attribute)
-
-    vars(package)["__getattr__"] = look_up
-    sys.modules[name] = package
+    module = module_from_spec(spec) if spec is not None else ModuleType(name)
+    vars(module).update(given or {})
+    origins = {}
+    for home, names in (homes or {}).items():
+        for entry in names:
+            original, _, alias = entry.partition(" as ")
+            origins[alias or original] = (home, original)
+    vars(module)["__getattr__"] = partial(_look_up, module, origins)
+    sys.modules[name] = module
 
 
-def _hide_ctypes() -> None:
-    """Let trio find a `ctypes` that can load no library: it wants it only to give its threads names that `ps` shows."""
-
-    def refuse(*_: object) -> NoReturn:
-        raise OSError("ctypes is hidden while trio is imported")
-
-    ctypes, util = ModuleType("ctypes"), ModuleType("ctypes.util")
-    vars(ctypes).update(CDLL=refuse, util=util)
-    vars(util).update(find_library=lambda _name: None)
-    sys.modules.update({"ctypes": ctypes, "ctypes.util": util})
+def _look_up(module: ModuleType, origins: Mapping[str, tuple[str, str]], name: str) -> Any:
+    """Find a name that the stand-in does not have: this is its `__getattr__`, as PEP 562 has it."""
+    spec = module.__spec__
+    is_package = spec is not None and spec.submodule_search_locations is not None
+    if name in origins:
+        home, original = origins[name]
+        try:
+            value = getattr(import_module(home), original)
+        except (ImportError, AttributeError):
+            pass  # this release has it elsewhere
+        else:
+            vars(module)[name] = value
+            return value
+    elif is_package and find_spec(f"{module.__name__}.{name}") is not None:
+        return import_module(f"{module.__name__}.{name}")
+    if (
+        spec is None or spec.loader is None or name == "__path__"
+    ):  # `from module import …` asks any module for a path
+        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+    if vars(module).pop("__getattr__", None) is not None:  # from now on the module has what it has
+        spec.loader.exec_module(module)
+    return getattr(module, name)

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
-from .settings import DISABLED, Level, Settings, SettingsError, parse_address, read
+from .settings import (
+    DISABLED,
+    Level,
+    Settings,
+    SettingsError,
+    parse_address,
+    read,
+    unknown_variables,
+    wants_json,
+)
 
 EX_CONFIGURATION = 1
 
@@ -38,6 +47,9 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
 
     from .supervisor import supervise
 
+    for line in unknown_variables(environment):
+        Report(settings.level, json_log=settings.json_log).warn(line)
+
     return trio.run(supervise, settings, argv, environment)
 
 
@@ -45,7 +57,7 @@ def _take_our_place(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     from .processes import why_not_started
 
     try:
-        os.execvpe(argv[0], argv, environment)  # noqa: S606 - no shell is the point
+        os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - no shell is the point
     except OSError as error:
         message, status = why_not_started(error, argv[0])
         Report(Level.ERROR).error(f"the handler cannot be started: {message}")
@@ -58,7 +70,9 @@ def _refuse(error: SettingsError, environment: Mapping[str, str]) -> int:
 
     from .init_error import report_init_error
 
-    report = Report(Level.ERROR, json_log=environment.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON")
+    report = Report(Level.WARN, json_log=wants_json(environment))
+    for line in unknown_variables(environment):
+        report.warn(line)
     for line in error.lines:
         report.error(f"{line}; the handler is not started")
     address = parse_address(environment[ADDRESS_VARIABLE])

@@ -290,7 +290,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         modes=modes,
         shell=reader.read(SHELL, "") or SHELL.default,
         level=reader.read(LOG_LEVEL, Level.__members__.get(lambda_level, Level.WARN)),
-        json_log=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON",
+        json_log=wants_json(environ),
         timeout=reader.read(TIMEOUT, None),
         margin=reader.read(MARGIN, _duration(MARGIN.default)),
         grace=reader.read(GRACE, _duration(GRACE.default)),
@@ -305,12 +305,23 @@ def read(environ: Mapping[str, str]) -> Settings:
     return settings
 
 
+def wants_json(environ: Mapping[str, str]) -> bool:
+    """Whether the function's log format is JSON; Lambda sets it, so it is never wrong."""
+    return environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A line for each variable that has our prefix and is none of ours: it is ignored, and perhaps misspelt."""
+    known = [variable.full_name for variable in VARIABLES]
+    lines = []
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known and name != OBSERVER_FD.full_name:
+            near = _nearest(name, known)
+            hint = f" (did you mean {near}?)" if near else ""
+            lines.append(f"{name} is not a setting{hint}; it is ignored")
+    return lines
+
+
 def _command_is_missing(environ: Mapping[str, str]) -> str:
     seen = "empty" if COMMAND.full_name in environ else "not set"
-    ours = [name for name in environ if name.startswith(PREFIX[:-1])]
-    known = {variable.full_name for variable in VARIABLES} | {OBSERVER_FD.full_name}
-    near = _nearest(COMMAND.full_name, [name for name in ours if name not in known])
-    hint = f" (did you mean it by {near}?)" if near else ""
-    return (
-        f"{COMMAND.full_name} is {seen}{hint}; valid: {COMMAND.valid}; only mode WaitUntil alone needs none"
-    )
+    return f"{COMMAND.full_name} is {seen}; valid: {COMMAND.valid}; only mode WaitUntil alone needs none"
