@@ -58,6 +58,11 @@ ATTRS = {
     "attr._make": ("Attribute", "Factory", "NOTHING", "attrib as ib", "attrs as s", "evolve", "fields"),
     "attr._next_gen": ("define", "field", "frozen", "mutable"),
 }
+INSPECT = {
+    "CORO_CLOSED": "CORO_CLOSED",
+    "getcoroutinestate": lambda coroutine: "CORO_CLOSED" if coroutine.cr_frame is None else "CORO_SUSPENDED",
+    "iscoroutine": lambda thing: isinstance(thing, CoroutineType),
+}
 
 
 def prepare() -> None:
@@ -73,9 +78,9 @@ def prepare() -> None:
     _stand_in("attrs", ATTRS)
     # outcome has attrs check that an error is an error; this module's classes take longer to make than all of outcome.
     _stand_in("attr.validators", given={"instance_of": lambda _type: None})
-    # attrs asks whether this is PyPy, and trio whether a function that it ran in a thread should have been awaited.
+    # attrs asks whether this is PyPy; trio, whether what a thread returned is a coroutine, and whether one has ended.
     _stand_in("platform", given={"python_implementation": lambda: "CPython"})
-    _stand_in("inspect", given={"iscoroutine": lambda thing: isinstance(thing, CoroutineType)})
+    _stand_in("inspect", given=INSPECT)
     # trio wants it for the names of hosts, of which we look up none.
     _stand_in("idna")
     # trio wants it to give its threads the names that `ps` shows, and can do without.
