@@ -1,0 +1,1 @@
+"""The tests. Each states a promise; none of them mocks anything."""
