@@ -11,15 +11,23 @@ import trio
 import typer
 from rich.console import Console
 
-from aws_lambda_post_runner.settings import COMMAND, MARGIN
+from aws_lambda_post_runner.settings import COMMAND, MARGIN, VARIABLES
 
+from .caller import Caller, Orders
+from .check import concerns_us
+from .check_report import print_check
+from .deployment import Architecture, Kind, render
 from .display import PLAIN_WIDTH, JsonDisplay, TimelineDisplay
 from .environment import Options
+from .examples import Example, read_example
+from .function_config import UnreadableError, from_environment, read_file
+from .session import USUAL_PORT
 from .show import Plan, show_function
 from .timeline import Timeline
 
 DEMO_HANDLER = (sys.executable, "-m", "awslambdaric", "aws_lambda_post_runner.dev.demo.handler")
 DEMO_COMMAND = 'echo "post work for $AWS_LAMBDA_POST_RUNNER_REQUEST_ID"; sleep 2'
+TEMPLATE_COMMAND = 'echo "post work for $AWS_LAMBDA_POST_RUNNER_REQUEST_ID"'
 DEMO_PLAN = Plan(event=b'{"name": "Ada"}', invocations=3, pause_s=1.0)
 
 
@@ -106,6 +114,79 @@ def dev(  # noqa: PLR0913 - each option is a parameter
 def _read_plan(event: str | None, invocations: int, pause: str) -> Plan:
     content = None if event is None else read_event(event, "--event")
     return Plan(content, invocations, read_duration(pause, "--pause"))
+
+
+def invoke(  # noqa: PLR0913 - each option is a parameter
+    *,
+    event: Annotated[
+        str, typer.Option(metavar="JSON|@FILE|-", help="The event to send.", show_default=False)
+    ] = "",
+    example: Annotated[
+        Example | None, typer.Option(help="Send an event as this service sends it, instead.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="How often to send it.")] = 1,
+    parallel: Annotated[int, typer.Option(min=1, help="How many at once.")] = 1,
+    wait: Annotated[
+        bool, typer.Option(help="Wait for the answer; otherwise the invocation type is Event.")
+    ] = True,
+    port: Annotated[int, typer.Option(help="The port that `dev` says it listens on.")] = USUAL_PORT,
+) -> None:
+    """Send an event to a running `dev`; print the answer, and on standard error how long it took.
+
+    Exits with 1 when the function failed or did not answer.
+    """
+    if event and example:
+        raise typer.BadParameter("an event or an example, not both", param_hint="--example")
+    content = read_example(example) if example else read_event(event or "{}", "--event")
+    invocation_type = "RequestResponse" if wait else "Event"
+    orders = Orders(f"127.0.0.1:{port}", content, repeat, parallel, invocation_type)
+    raise typer.Exit(trio.run(Caller(orders).send_all))
+
+
+def check(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A SAM or CloudFormation template (.yaml, .yml, .json, .template), or else a .env file. "
+            "Without it, the environment is checked.",
+        ),
+    ] = None,
+) -> None:
+    """Say which settings are effective, where each comes from, and what is wrong.
+
+    Exits with 1 when anything would fail or be ignored.
+    """
+    try:
+        configs = [from_environment(os.environ)] if file is None else read_file(file)
+    except (OSError, UnreadableError) as problem:
+        raise typer.BadParameter(f"{file}: {problem}", param_hint="FILE") from None
+    ours = [config for config in configs if concerns_us(config) or not config.deployed]
+    if not ours:
+        typer.echo(f"{file}: no function in it uses the post runner", err=True)
+        raise typer.Exit(1)
+    failed = [print_check(config, _console()) for config in ours]
+    raise typer.Exit(1 if any(failed) else 0)
+
+
+def template(
+    kind: Annotated[Kind, typer.Argument(help="What to write it for.")],
+    *,
+    command: Annotated[str | None, typer.Option(help="The post command.")] = None,
+    architecture: Annotated[
+        Architecture, typer.Option(help="The function's processor.")
+    ] = Architecture.X86_64,
+    timeout: Annotated[int, typer.Option(min=1, max=900, help="The function's timeout, in seconds.")] = 30,
+) -> None:
+    """Print a minimal deployment of a function with the post runner.
+
+    All AWS_LAMBDA_POST_RUNNER_ variables of the environment are filled in.
+    """
+    names = [variable.full_name for variable in VARIABLES]
+    settings = {COMMAND.full_name: TEMPLATE_COMMAND}
+    settings |= {name: os.environ[name] for name in names if name in os.environ}
+    if command is not None:
+        settings[COMMAND.full_name] = command
+    typer.echo(render(kind, architecture, timeout, settings), nl=False)
 
 
 def _console() -> Console:

@@ -143,21 +143,23 @@ async def serve(
             return
 
 
-async def post(
+async def ask(
     address: str,
-    path: str,
-    body: bytes,
+    line: str,
+    body: bytes = b"",
     headers: Headers = (),
     on_part: Callable[[bytes], None] | None = None,
 ) -> Reply:
-    """Post to `host:port` on a connection of its own; `on_part` sees the answer's body as it arrives.
+    """Make one request, such as `GET /path`, to `host:port` on a connection of its own.
 
-    Raises OSError when nothing listens there and `Disconnected` when the answer is cut short.
+    `on_part` sees the answer's body as it arrives. Raises OSError when nothing listens there and `Disconnected`
+    when the answer is cut short.
     """
     host, _, port = address.rpartition(":")
+    method, _, target = line.partition(" ")
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT_BYTES)
     own_headers = [("Host", address), ("Content-Length", str(len(body))), ("Connection", "close")]
-    head = h11.Request(method="POST", target=path, headers=[*own_headers, *headers])
+    head = h11.Request(method=method, target=target, headers=[*own_headers, *headers])
     async with await trio.open_tcp_stream(host, int(port)) as stream:
         try:
             sent = [connection.send(event) for event in (head, h11.Data(data=body), h11.EndOfMessage())]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import trio
 
 from .environment import ExecutionEnvironment, Options
-from .http import Reply, post
+from .http import Reply, ask
 from .invocations import Invocation, Pending
 from .invoke_endpoint import INVOKE_PATH, InvokeEndpoint
 from .moments import Recorder
@@ -26,7 +26,7 @@ class Session:
 
     async def invoke(self, event: bytes) -> Reply:
         """Invoke as any caller would. Raises `Disconnected` when the answer is cut short."""
-        return await post(self.address, INVOKE_PATH, event)
+        return await ask(self.address, f"POST {INVOKE_PATH}", event)
 
     async def wait_ended(self) -> None:
         """Wait until everything has been done for every invocation so far."""
