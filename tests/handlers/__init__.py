@@ -1,0 +1,1 @@
+"""Handlers that tests start, each a program of its own."""

@@ -1,0 +1,224 @@
+"""The handler lives under us as it would without us, and nobody outlives it for long."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import Prepare, Start
+from .fake_runtime_api import FakeRuntimeApi
+from .running import Gate, Running, Stage, python_handler, wait_until
+
+ASKED_TO_STOP = "trap 'echo told >> {log}; exit 0' TERM; echo started >> {log}; sleep 60 & wait"
+DEAF = "trap '' TERM; echo started >> {log}; sleep 60"
+
+
+# It ends.
+
+
+@pytest.mark.parametrize("status", [0, 1, 42])
+def test_we_exit_with_the_handlers_status_in_the_middle_of_an_invocation(stage: Stage, status: int) -> None:
+    stage.next_invocation(stage.runner.connect())
+    stage.runner.end_handler(status)
+    assert stage.runner.wait() == status
+    assert stage.runner.events("handler-ended")[0]["status"] == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_we_exit_with_128_and_the_signal_that_killed_the_handler(
+    stage: Stage, number: signal.Signals
+) -> None:
+    stage.next_invocation(stage.runner.connect())
+    os.kill(stage.runner.await_event("handler-started")["pid"], number)
+    assert stage.runner.wait() == 128 + number
+
+
+def test_we_exit_within_100_ms_of_the_handler(prepare: Prepare) -> None:
+    """The best of three, for the machine may have other things to do."""
+    delays: list[float] = []
+    for _ in range(3):
+        stage = prepare()
+        stage.runner.connect().send_poll()
+        stage.runtime_api.await_request("/next", nth=len(delays) + 1)
+        began = time.monotonic()
+        os.kill(stage.runner.await_event("handler-started")["pid"], signal.SIGKILL)
+        stage.runner.wait()
+        delays.append(time.monotonic() - began)
+    assert min(delays) < 0.1
+
+
+def test_post_work_under_way_is_finished_before_we_exit_with_the_handlers_status(
+    stage: Stage, gate: Gate
+) -> None:
+    stage.run_after(gate.wait)
+    handler = stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    assert handler.answer(request_id).status == 202
+    stage.runner.await_event("post-command-started")
+    end_handler_and_see_it_gone(stage.runner, 3)
+    gate.release()
+    assert stage.runner.wait() == 3
+    assert stage.runner.events("post-command-ended", request_id)[0]["exitStatus"] == 0
+
+
+def test_post_work_that_outlives_the_handler_keeps_to_its_budget(prepare: Prepare, gate: Gate) -> None:
+    stage = prepare(TIMEOUT="300ms")
+    stage.run_after(gate.wait)
+    handler = stage.runner.connect()
+    handler.answer(stage.next_invocation(handler))
+    stage.runner.await_event("post-command-started")
+    stage.runner.end_handler(3)
+    assert stage.runner.wait() == 3
+    assert stage.runner.events("post-command-ended")[0]["cutOffBy"] == "timeout"
+
+
+def test_an_answer_is_delivered_and_followed_by_the_command_though_the_handler_exits_at_once(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    request_id = runtime_api.invoke()
+    runner = start(python_handler("answer_and_leave.py"), COMMAND="exit 7")
+    assert runner.wait() == 3
+    assert runtime_api.to(f"{request_id}/response")[0].body == b"{}"
+    assert [each["exitStatus"] for each in runner.events("post-command-ended", request_id)] == [7]
+
+
+def end_handler_and_see_it_gone(runner: Running, status: int) -> None:
+    pid = runner.await_event("handler-started")["pid"]
+    runner.end_handler(status)
+    wait_until(lambda: pid not in runner.processes(), "the handler's end")
+
+
+# It does not start.
+
+
+def test_a_handler_that_is_not_found_is_named_and_ends_us_with_127(start: Start) -> None:
+    runner = start(["no-such-handler", "argument"], COMMAND=":")
+    assert runner.wait() == 127
+    assert only_line(runner).endswith(
+        "the handler cannot be started: no-such-handler: No such file or directory"
+    )
+
+
+def test_a_handler_that_is_not_executable_is_named_and_ends_us_with_126(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "handler").touch()
+    runner = start([str(tmp_path / "handler")], COMMAND=":")
+    assert runner.wait() == 126
+    assert only_line(runner).endswith(f"the handler cannot be started: {tmp_path}/handler: Permission denied")
+
+
+def test_so_it_is_when_the_handler_would_have_taken_our_place(start: Start) -> None:
+    runner = start(["no-such-handler"], runtime_api_at=None)
+    assert runner.wait() == 127
+    assert "the handler cannot be started: no-such-handler: No such file or directory" in runner.said()
+
+
+def only_line(runner: Running) -> str:
+    [line] = runner.said().splitlines()
+    return line
+
+
+# Signals.
+
+
+def test_the_handler_stays_in_our_process_group_and_session(start: Start) -> None:
+    runner = start(python_handler("signalled.py"), COMMAND=":")
+    ours = runner.process.pid
+    runner.await_output(f"group {ours} session {ours}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_us_reaches_the_handler_and_we_exit_with_its_status(
+    start: Start, number: signal.Signals
+) -> None:
+    runner = start(python_handler("signalled.py"), COMMAND=":")
+    runner.await_output("127.0.0.1:")
+    runner.signal(number)
+    runner.await_output(number.name)
+    assert runner.wait() == 5
+    assert runner.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_may_reach_the_handler_twice_and_does_no_harm(
+    start: Start, number: signal.Signals
+) -> None:
+    runner = start(python_handler("signalled.py"), COMMAND=":")
+    runner.await_output("127.0.0.1:")
+    os.killpg(runner.process.pid, number)
+    assert runner.wait() == 5
+    assert runner.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_signals_that_mean_something_to_a_handler_are_passed_on(start: Start, number: signal.Signals) -> None:
+    runner = start(python_handler("signalled.py"), COMMAND=":")
+    runner.await_output("127.0.0.1:")
+    runner.signal(number)
+    runner.await_output(number.name)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("to_group", [False, True], ids=["to us", "to the group"])
+def test_a_command_that_runs_when_we_are_stopped_can_end_in_its_grace(
+    prepare: Prepare, tmp_path: Path, number: signal.Signals, *, to_group: bool
+) -> None:
+    stage = prepare(GRACE="10s")
+    log = tmp_path / "log"
+    begin_post_work(stage, ASKED_TO_STOP.format(log=log), log)
+    if to_group:
+        os.killpg(stage.runner.process.pid, number)
+    else:
+        stage.runner.signal(number)
+    assert stage.runner.wait() == 128 + number
+    assert log.read_text() == "started\ntold\n"
+    ended = stage.runner.events("post-command-ended")[0]
+    assert (ended["exitStatus"], ended["cutOffBy"]) == (0, "shutdown")
+    assert stage.runner.processes() == []
+
+
+def test_a_command_that_does_not_heed_the_signal_is_killed_after_its_grace(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    stage = prepare(GRACE="100ms")
+    log = tmp_path / "log"
+    begin_post_work(stage, DEAF.format(log=log), log)
+    stage.runner.signal(signal.SIGTERM)
+    assert stage.runner.wait() == 128 + signal.SIGTERM
+    ended = stage.runner.events("post-command-ended")[0]
+    assert (ended["signal"], ended["cutOffBy"]) == (signal.SIGKILL, "shutdown")
+    assert stage.runner.processes() == []
+
+
+def begin_post_work(stage: Stage, command: str, log: Path) -> None:
+    stage.run_after(command)
+    handler = stage.runner.connect()
+    handler.answer(stage.next_invocation(handler))
+    wait_until(log.exists, "the command's beginning")
+
+
+# We are not wanted.
+
+
+def test_disabled_we_say_why_once_and_the_handler_takes_our_place(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    runner = start(
+        ["sh", "-c", 'echo "$$ $AWS_LAMBDA_RUNTIME_API"; exit 6'], COMMAND=":", DISABLED="too busy"
+    )
+    runner.await_output(f"{runner.process.pid} {runtime_api.address}")
+    assert runner.wait() == 6
+    assert "disabled by AWS_LAMBDA_POST_RUNNER_DISABLED (too busy)" in only_line(runner)
+
+
+@pytest.mark.parametrize("address", ["", None], ids=["empty", "unset"])
+def test_without_a_runtime_api_the_handler_takes_our_place_with_its_environment(
+    start: Start, address: str | None
+) -> None:
+    """Even without a command: outside Lambda nothing has to be set."""
+    handler = ["sh", "-c", 'echo "$$ $AWS_LAMBDA_POST_RUNNER_TIMEOUT"; exit 6']
+    runner = start(handler, runtime_api_at=address, TIMEOUT="30s")
+    runner.await_output(f"{runner.process.pid} 30s")
+    assert runner.wait() == 6
+    assert runner.said() == ""
