@@ -47,7 +47,7 @@ def exit_status(returncode: int) -> int:
 def why_not_started(error: OSError, path: str) -> tuple[str, int]:
     """What to say of a program that could not be started, and the status that shells have for it."""
     status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    return f"{error.filename or path}: {os.strerror(error.errno or 0)}", status
+    return f"{path}: {os.strerror(error.errno or 0)}", status
 
 
 class CommandRunner:
