@@ -56,7 +56,7 @@ def captured_files(captured: Mapping[str, bytes | None]) -> Iterator[dict[str, s
 
 def _new_path(name: str) -> str:
     # tempfile would do the same, but costs every cold start several milliseconds.
-    folder = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - the only folder that Lambda lets us write to
+    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the only folder that Lambda lets us write to
     return f"{folder}/post-runner-{name}-{os.urandom(8).hex()}"
 
 

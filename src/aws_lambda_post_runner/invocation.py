@@ -61,7 +61,7 @@ class Ending:
     @property
     def failed(self) -> bool:
         """Whether somebody should know."""
-        return bool(self.exit_status or self.signal or self.cut_off_by or self.problem)
+        return bool(self.exit_status or self.signal or self.cut_off_by or self.problem or self.not_captured)
 
 
 class InFlight:

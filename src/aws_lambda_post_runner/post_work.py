@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from .invocation import Budget, Ending, Outcome, Settled, budget_for
+from .invocation import Budget, Ending, Invocation, Outcome, Settled, budget_for
 from .report import Report
 from .settings import Mode, Settings
 
@@ -59,7 +59,7 @@ class PostWork:
     async def finish(self) -> None:
         """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
         for settled in self.under_way:
-            settled.invocation.waits.clear()
+            self._give_up_waits(settled.invocation, "the handler exited")
         self.wait_ended()
         while self._under_way:
             await self._progress.park()
@@ -102,9 +102,15 @@ class PostWork:
         with scope:
             while waits:
                 await self._progress.park()
-        request_id = settled.invocation.request_id
+        expired = len(waits)
+        why = "the shutdown" if self._is_cut else f"the {budget.bound_by}"
+        self._give_up_waits(settled.invocation, why)
+        self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=expired)
+
+    def _give_up_waits(self, invocation: Invocation, why: str) -> None:
+        waits = invocation.waits
         if waits:
-            why = budget.bound_by or "shutdown"
-            self._report.warn(f"{len(waits)} of the handler's waits did not end before the {why}", request_id)
-        self._report.observe("waits-ended", requestId=request_id, expired=len(waits))
-        waits.clear()
+            self._report.warn(
+                f"{len(waits)} of the handler's waits did not end before {why}", invocation.request_id
+            )
+            waits.clear()
