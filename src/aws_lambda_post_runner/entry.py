@@ -27,6 +27,9 @@ def main() -> int:
 
 
 def _run_handler(argv: list[str]) -> int:
+    from . import boot
+
+    boot.prepare()
     from .drop_in import run
 
     return run(argv, os.environ)

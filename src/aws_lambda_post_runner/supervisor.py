@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from . import processes
+from . import boot, processes
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import OBSERVER_FD, Settings
@@ -61,6 +61,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             from .post_work import PostWork
             from .relay import Relay
 
+            boot.finish()
             run_command = processes.CommandRunner(settings, handler_environment, report).run
             post_work = PostWork(nursery, run_command, settings, report)
             relay = Relay(settings, post_work, report)
