@@ -22,7 +22,7 @@ def print_check(config: FunctionConfig, console: Console) -> bool:
     found = findings(config)
     for finding in found:
         mark, style = ("✗", "red") if finding.is_error else ("!", "yellow")
-        console.print(Text(f"{mark} {finding.text}", style))
+        console.print(Text(f"{mark} {finding.text}", style), soft_wrap=True)
     if not found:
         console.print(Text("✓ nothing is wrong", "green"))
     console.print()

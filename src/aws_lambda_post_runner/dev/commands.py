@@ -159,7 +159,8 @@ def check(
     try:
         configs = [from_environment(os.environ)] if file is None else read_file(file)
     except (OSError, UnreadableError) as problem:
-        raise typer.BadParameter(f"{file}: {problem}", param_hint="FILE") from None
+        typer.echo(f"{file}: {problem}", err=True)
+        raise typer.Exit(1) from None
     ours = [config for config in configs if concerns_us(config) or not config.deployed]
     if not ours:
         typer.echo(f"{file}: no function in it uses the post runner", err=True)

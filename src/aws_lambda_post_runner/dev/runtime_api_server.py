@@ -231,7 +231,8 @@ class RuntimeApi:
         while (part := await connection.receive_part()) is not None:
             invocation.send_part(part)
         invocation.end_stream(connection.trailers)
-        return Verdict(ACCEPTED, dict(connection.trailers).get(ERROR_TYPE))
+        trailers = {name.lower(): value for name, value in connection.trailers}
+        return Verdict(ACCEPTED, trailers.get(ERROR_TYPE))
 
     async def _collect(
         self, request: Request, connection: ServerConnection, invocation: Invocation, outcome: Outcome

@@ -1,0 +1,157 @@
+"""A function under the post runner for tests that know nothing of trio: it is served by a thread of its own."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import trio
+
+from aws_lambda_post_runner.settings import COMMAND
+
+from .environment import Options
+from .http import Reply
+from .moments import Moment, Recorder
+from .session import Session, listen, open_session
+from .timeline import Block, Timeline
+
+START_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class PostWork:
+    """A post command that has ended, as the runner reports it."""
+
+    request_id: str
+    exit_status: int | None
+    """None when a signal ended it or it could not be started."""
+    signal: int | None
+    seconds: float
+    seconds_after_answer: float
+    """How long after the caller's answer it ended."""
+    cut_off_by: str | None
+    """`timeout`, `deadline` or `shutdown`, if one did."""
+    problem: str | None
+    """Why it was not started, if it was not."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller got."""
+
+    request_id: str
+    status: int
+    body: bytes
+    function_error: bool
+    seconds: float
+    """How long the caller waited, without the start of the execution environment."""
+    function: "RunningFunction"
+
+    def json(self) -> Any:
+        """Return the body, read as JSON."""
+        return json.loads(self.body)
+
+    def post_work(self, timeout: float = 10.0) -> PostWork | None:
+        """Wait until nothing more is done for the invocation; return its post command, or None if none ran.
+
+        Raises TimeoutError when that takes longer than `timeout` seconds.
+        """
+        block = self.function.wait_complete(self.request_id, timeout)
+        command = block.command
+        if not command or block.command_ended is None or block.answered is None:
+            return None
+        return PostWork(
+            request_id=self.request_id,
+            exit_status=command["exitStatus"],
+            signal=command["signal"],
+            seconds=command["durationMs"] / 1000,
+            seconds_after_answer=block.command_ended - block.answered,
+            cut_off_by=command["cutOffBy"],
+            problem=command["problem"],
+        )
+
+
+class RunningFunction:
+    """A function that can be invoked; a context manager, at whose end no process of it is left."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._timeline = Timeline()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=trio.run, args=[self._serve], name="lambda")
+        self._started = threading.Event()
+        self._token: trio.lowlevel.TrioToken
+        self._stop: trio.Event
+        self._session: Session
+        self.output: list[str] = []
+        """All lines that the handler, the runner and the commands have written."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        if not self._started.wait(START_TIMEOUT_S):
+            raise TimeoutError("the function could not be served")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._token.run_sync_soon(self._stop.set)
+        self._thread.join()
+
+    @property
+    def address(self) -> str:
+        """The host:port of its invoke endpoint."""
+        return self._session.address
+
+    def invoke(self, event: Any = None) -> Answer:
+        """Invoke it with an event that JSON can express, and wait for the answer."""
+        body = json.dumps(event).encode()
+        reply = trio.from_thread.run(self._session.invoke, body, trio_token=self._token)
+        return self._answer(reply)
+
+    def wait_complete(self, request_id: str, timeout: float) -> Block:
+        """Wait until nothing more is done for an invocation. Raises TimeoutError after `timeout` seconds."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: request_id not in self._timeline.open, timeout):
+                raise TimeoutError(f"invocation {request_id} has not ended within {timeout} s")
+            return next(block for block in self._timeline.done if block.request_id == request_id)
+
+    def _answer(self, reply: Reply) -> Answer:
+        request_id = reply.headers["x-amzn-requestid"]
+        with self._changed:
+            blocks = [*self._timeline.open.values(), *self._timeline.done]
+            block = next(block for block in blocks if block.request_id == request_id)
+            answered = block.answered or time.time()
+        return Answer(
+            request_id=request_id,
+            status=reply.status,
+            body=reply.body,
+            function_error="x-amz-function-error" in reply.headers,
+            seconds=answered - (block.ready or block.sent),
+            function=self,
+        )
+
+    async def _serve(self) -> None:
+        async with open_session(self._options, Recorder(self._note), await listen(0)) as self._session:
+            self._token = trio.lowlevel.current_trio_token()
+            self._stop = trio.Event()
+            self._started.set()
+            await self._stop.wait()
+
+    def _note(self, moment: Moment) -> None:
+        with self._changed:
+            self._timeline.add(moment)
+            if moment.what == "output":
+                self.output.append(moment.details["line"])
+            self._changed.notify_all()
+
+
+def function_options(
+    handler: tuple[str, ...], command: str | None, environ: Mapping[str, str], timeout: float
+) -> Options:
+    """Return how to run a handler in a test: this process's environment with `environ` on top."""
+    variables = {**os.environ, **environ}
+    if command is not None:
+        variables[COMMAND.full_name] = command
+    return Options(handler, timeout_s=timeout, environ=variables)
