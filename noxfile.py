@@ -12,7 +12,7 @@ PROJECT = nox.project.load_toml()
 PYTHONS = nox.project.python_versions(PROJECT)
 
 
-def group(name: str) -> list[str]:
+def group(name: str) -> tuple[str, ...]:
     """The packages of a dependency group in pyproject.toml."""
     return nox.project.dependency_groups(PROJECT, name)
 
