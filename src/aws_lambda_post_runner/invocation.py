@@ -7,6 +7,9 @@ from enum import Enum
 from . import runtime_api
 from .settings import PREFIX, Settings
 
+_DEADLINE_DIGITS = 15
+"""13 will do until the year 2286."""
+
 
 class Outcome(Enum):
     """How the handler answered."""
@@ -31,7 +34,7 @@ class Invocation:
     """What the handler handed over for the command's standard input."""
     waits: set[str] = field(default_factory=set)
     """Tokens of what the handler asked us to wait for and that has not ended."""
-    captured: dict[str, bytes | None] = field(default_factory=dict)
+    captured: dict[str, memoryview | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
 
 
@@ -114,7 +117,8 @@ def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Inv
     return Invocation(
         request_id=headers.get(runtime_api.REQUEST_ID, b"").decode("latin-1"),
         invocation_id=headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1"),
-        deadline_ms=int(deadline) if deadline.isdigit() else None,
+        # A number of more digits is no time, and int() raises at 4,300 of them.
+        deadline_ms=int(deadline) if deadline.isdigit() and len(deadline) <= _DEADLINE_DIGITS else None,
         function_arn=headers.get(runtime_api.FUNCTION_ARN, b"").decode("latin-1"),
         trace_id=headers.get(runtime_api.TRACE_ID, b"").decode("latin-1"),
         tenant_id=headers.get(runtime_api.TENANT_ID, b"").decode("latin-1"),
