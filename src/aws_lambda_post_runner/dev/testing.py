@@ -86,8 +86,8 @@ class RunningFunction:
         self._token: trio.lowlevel.TrioToken
         self._stop: trio.Event
         self._session: Session
-        self.output: list[str] = []
-        """All lines that the handler, the runner and the commands have written."""
+        self.moments: list[Moment] = []
+        """All that has happened so far."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,6 +104,11 @@ class RunningFunction:
         """The host:port of its invoke endpoint."""
         return self._session.address
 
+    @property
+    def output(self) -> list[str]:
+        """All lines that the handler, the runner and the commands have written so far."""
+        return [moment.details["line"] for moment in self.moments if moment.what == "output"]
+
     def invoke(self, event: Any = None) -> Answer:
         """Invoke it with an event that JSON can express, and wait for the answer."""
         body = json.dumps(event).encode()
@@ -116,6 +121,15 @@ class RunningFunction:
             if not self._changed.wait_for(lambda: request_id not in self._timeline.open, timeout):
                 raise TimeoutError(f"invocation {request_id} has not ended within {timeout} s")
             return next(block for block in self._timeline.done if block.request_id == request_id)
+
+    def wait_for(self, what: str, timeout: float = 10.0) -> Moment:
+        """Wait until something has happened, and return its last time. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: any(moment.what == what for moment in self.moments), timeout
+            ):
+                raise TimeoutError(f"{what} has not happened within {timeout} s")
+            return [moment for moment in self.moments if moment.what == what][-1]
 
     def _answer(self, reply: Reply) -> Answer:
         request_id = reply.headers["x-amzn-requestid"]
@@ -142,8 +156,7 @@ class RunningFunction:
     def _note(self, moment: Moment) -> None:
         with self._changed:
             self._timeline.add(moment)
-            if moment.what == "output":
-                self.output.append(moment.details["line"])
+            self.moments.append(moment)
             self._changed.notify_all()
 
 
