@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from .fake_runtime_api import FakeRuntimeApi, fake_runtime_api
-from .running import PREFIX, RUNNER, WAITING_HANDLER, Gate, Running, Stage
+from .running import PREFIX, RUNNER, WAITING_HANDLER, Gate, Running, Stage, script_in
 
 
 @pytest.fixture
@@ -86,11 +86,10 @@ def prepare(start: Start, runtime_api: FakeRuntimeApi, tmp_path: Path) -> Prepar
         stdout: int = subprocess.PIPE,
         **settings: str,
     ) -> Stage:
-        script = tmp_path / "post-command.sh"
-        script.touch()
-        settings.setdefault("COMMAND", f". {script}")
+        script_in(tmp_path).touch()
+        settings.setdefault("COMMAND", f". {script_in(tmp_path)}")
         runner = start(environment=environment, stdout=stdout, **settings)
-        return Stage(runtime_api, runner, script)
+        return Stage(runtime_api, runner, tmp_path)
 
     return prepare_stage
 

@@ -327,14 +327,12 @@ class FakeRuntimeApi:
         seconds: float | None = 60.0,
         headers: Iterable[tuple[str, str]] = (),
     ) -> str:
-        """Put an event in the queue and return its request id. The deadline is `seconds` from now."""
+        """Put an event in the queue and return its request id.
+
+        The deadline is `seconds` from now; None: no deadline is told. `headers` come on top.
+        """
         request_id = request_id or str(uuid.uuid4())
-        all_headers = [
-            ("Content-Type", "application/json"),
-            ("Lambda-Runtime-Aws-Request-Id", request_id),
-            ("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:eu-west-1:123456789012:function:f"),
-            ("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1"),
-        ]
+        all_headers = [("Content-Type", "application/json"), ("Lambda-Runtime-Aws-Request-Id", request_id)]
         if seconds is not None:
             all_headers.append(("Lambda-Runtime-Deadline-Ms", str(int((time.time() + seconds) * 1000))))
         with self.change:

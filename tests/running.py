@@ -246,12 +246,14 @@ class Running:
     @property
     def address(self) -> tuple[str, int]:
         """Where the handler finds the Runtime API: for a handler that says so, as WAITING_HANDLER does."""
-        host, _, port = self.await_output("127.0.0.1:").partition(":")
-        return host, int(port)
+        return parse(self.await_output("127.0.0.1:"))
 
-    def connect(self) -> HandlerConnection:
-        """A connection as the handler would make it; closed with the runner at the latest."""
-        connection = HandlerConnection(self.address)
+    def connect(self, to: str = "") -> HandlerConnection:
+        """A connection as the handler would make it; closed with the runner at the latest.
+
+        `to` is where the handler was told to connect (host:port), if it says so elsewhere than on `stdout`.
+        """
+        connection = HandlerConnection(parse(to) if to else self.address)
         self._connections.append(connection)
         return connection
 
@@ -332,6 +334,12 @@ class Running:
             self.stdout.finish()
 
 
+def parse(address: str) -> tuple[str, int]:
+    """Host and port from host:port."""
+    host, _, port = address.partition(":")
+    return host, int(port)
+
+
 def plain_environment() -> dict[str, str]:
     """What a process needs, without whatever AWS_ variables this one has; coverage measures the runner too."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "PYENV_VERSION", "COVERAGE_")
@@ -373,17 +381,23 @@ def _is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def script_in(folder: Path) -> Path:
+    """What the post command of a stage with this folder runs."""
+    return folder / "post-command.sh"
+
+
 class Stage:
     """A Runtime API, a runner between, and the test as the handler: what most tests need."""
 
-    def __init__(self, runtime_api: FakeRuntimeApi, runner: Running, script: Path) -> None:
+    def __init__(self, runtime_api: FakeRuntimeApi, runner: Running, folder: Path) -> None:
         self.runtime_api = runtime_api
         self.runner = runner
-        self._script = script
+        self.folder = folder
+        """Of this test's own; commands can leave there what they saw."""
 
     def run_after(self, commands: str) -> None:
         """From now on the post command runs these commands."""
-        self._script.write_text(commands)
+        script_in(self.folder).write_text(commands)
 
     def next_invocation(self, handler: HandlerConnection, **event: Any) -> str:
         """Let the Runtime API have an event and the handler poll for it; return its request id."""

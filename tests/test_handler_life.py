@@ -11,8 +11,8 @@ from .conftest import Prepare, Start
 from .fake_runtime_api import FakeRuntimeApi
 from .running import Gate, Running, Stage, python_handler, wait_until
 
-ASKED_TO_STOP = "trap 'echo told >> {log}; exit 0' TERM; echo started >> {log}; sleep 60 & wait"
-DEAF = "trap '' TERM; echo started >> {log}; sleep 60"
+ASKED_TO_STOP = "trap 'echo told >> {log}; exit 0' TERM; echo started >> {log}; {wait}"
+DEAF = "trap '' TERM; echo started >> {log}; {wait}"
 
 
 # It ends.
@@ -162,11 +162,11 @@ def test_signals_that_mean_something_to_a_handler_are_passed_on(start: Start, nu
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("to_group", [False, True], ids=["to us", "to the group"])
 def test_a_command_that_runs_when_we_are_stopped_can_end_in_its_grace(
-    prepare: Prepare, tmp_path: Path, number: signal.Signals, *, to_group: bool
+    prepare: Prepare, gate: Gate, tmp_path: Path, number: signal.Signals, *, to_group: bool
 ) -> None:
     stage = prepare(GRACE="10s")
     log = tmp_path / "log"
-    begin_post_work(stage, ASKED_TO_STOP.format(log=log), log)
+    begin_post_work(stage, ASKED_TO_STOP.format(log=log, wait=gate.wait), log)
     if to_group:
         os.killpg(stage.runner.process.pid, number)
     else:
@@ -179,11 +179,11 @@ def test_a_command_that_runs_when_we_are_stopped_can_end_in_its_grace(
 
 
 def test_a_command_that_does_not_heed_the_signal_is_killed_after_its_grace(
-    prepare: Prepare, tmp_path: Path
+    prepare: Prepare, gate: Gate, tmp_path: Path
 ) -> None:
     stage = prepare(GRACE="100ms")
     log = tmp_path / "log"
-    begin_post_work(stage, DEAF.format(log=log), log)
+    begin_post_work(stage, DEAF.format(log=log, wait=gate.wait), log)
     stage.runner.signal(signal.SIGTERM)
     assert stage.runner.wait() == 128 + signal.SIGTERM
     ended = stage.runner.events("post-command-ended")[0]
