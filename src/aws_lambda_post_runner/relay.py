@@ -147,19 +147,21 @@ class Relay:
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
-            invocation.captured["event"] = capture.body
+            invocation.captured["event"] = capture.view
         return request.keep_alive
 
     async def _answer(
         self, handler: HandlerWire, request: RequestHead, request_id: str, outcome: Outcome
     ) -> bool:
         """Send the handler's answer on, settle the invocation when it was taken, and acknowledge."""
-        capture = self._capture_of("response")
+        tap = self._capture_of("response")
+        if tap is None and outcome is Outcome.ERROR:
+            tap = Capture(runtime_api.ERROR_DOCUMENT_LIMIT)
         self._answers_under_way += 1
         try:
             wire = await self._pool.take()
             try:
-                trailers = await self._ask(handler, request, wire, capture)
+                trailers = await self._ask(handler, request, wire, tap)
                 response = await self._receive_response(handler, request, wire)
             except BaseException:
                 wire.close()
@@ -168,9 +170,7 @@ class Relay:
             if runtime_api.ends_invocation(response.status):
                 self._in_flight.settle(invocation)
             if runtime_api.is_accepted(response.status):
-                if capture is not None:
-                    invocation.captured["response"] = capture.body
-                self._settle(invocation, outcome, request, trailers)
+                self._settle(invocation, outcome, request, trailers, tap)
         finally:
             self._answers_under_way -= 1
             self._answer_arrived.unpark_all()
@@ -182,14 +182,24 @@ class Relay:
         return self._in_flight.find(request_id, invocation_id) or Invocation(request_id, invocation_id)
 
     def _settle(
-        self, invocation: Invocation, outcome: Outcome, request: RequestHead, trailers: Headers
+        self,
+        invocation: Invocation,
+        outcome: Outcome,
+        request: RequestHead,
+        trailers: Headers,
+        tap: Capture | None,
     ) -> None:
         """The caller has its answer: post work begins, and from here on polls are held."""
+        if tap is not None and "response" in self._capture:
+            invocation.captured["response"] = tap.view
         failed_half_way = dict(trailers).get(runtime_api.ERROR_TYPE)
         if failed_half_way is not None:
             outcome = Outcome.ERROR
-        error_type = failed_half_way or request.headers.get(runtime_api.ERROR_TYPE, b"")
-        settled = Settled(invocation, outcome, error_type.decode("latin-1"))
+        header = failed_half_way or request.headers.get(runtime_api.ERROR_TYPE, b"")
+        error_type = header.decode("latin-1")
+        if not error_type and outcome is Outcome.ERROR and tap is not None:
+            error_type = runtime_api.read_error_type(tap.body or b"")
+        settled = Settled(invocation, outcome, error_type)
         if self._report.observed:
             self._report.observe("settled", requestId=invocation.request_id, outcome=outcome.value)
         self._post_work.begin(settled)

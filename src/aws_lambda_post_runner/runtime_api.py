@@ -24,6 +24,8 @@ ERROR_TYPE = b"lambda-runtime-function-error-type"
 
 INIT_ERROR_TARGET = b"/2018-06-01/runtime/init/error"
 ERROR_CONTENT_TYPE = b"application/vnd.aws.lambda.error+json"
+ERROR_DOCUMENT_LIMIT = 64 * 1024
+"""Bytes of an error document in which its type is looked for; a stack trace makes the most of one."""
 
 
 class Call(Enum):
@@ -73,3 +75,19 @@ def error_document(message: str, error_type: str) -> bytes:
     import json  # only in trouble: it would cost every cold start two milliseconds
 
     return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
+
+
+def read_error_type(document: bytes) -> str:
+    """The type that an error document names; empty if it names none that can be passed on.
+
+    For clients that send no header for it; awslambdaric is one (runtime_client.cpp).
+    """
+    import json  # only in trouble, as above
+
+    try:
+        error = json.loads(document)
+    except (ValueError, RecursionError):
+        return ""
+    named = error.get("errorType") if isinstance(error, dict) else None
+    # What goes into an environment can hold neither NUL nor half a character.
+    return named if isinstance(named, str) and named.isprintable() else ""
