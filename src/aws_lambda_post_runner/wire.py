@@ -8,6 +8,7 @@ The sockets are plain and do not block: a call is tried first, and only when it 
 Nothing here knows what a request means.
 """
 
+import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -420,7 +421,7 @@ class RuntimeApiWire(Wire):
             raise
         if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             wire.close()
-            raise OSError(error, "cannot connect")
+            raise OSError(error, os.strerror(error))
         return wire
 
     def is_stale(self) -> bool:
