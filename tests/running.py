@@ -94,10 +94,8 @@ class HandlerConnection:
             self._read_chunks(response)
         elif response.get("Content-Length"):
             response.body = self._connection.read(int(response.get("Content-Length")))
-        else:
-            with suppress(PeerWentAway):
-                while True:
-                    response.body += self._connection.receive_some()
+        elif response.status != 204:
+            response.body = self.receive_rest()
         return response
 
     def _read_chunks(self, response: Response) -> None:
@@ -114,6 +112,28 @@ class HandlerConnection:
         """Send a request and read its response."""
         self.ask(method, target, body, headers)
         return self.read_response()
+
+    def receive_rest(self) -> bytes:
+        """All that still comes until the peer closes the connection."""
+        rest = b""
+        with suppress(PeerWentAway):
+            while True:
+                rest += self._connection.read_at_most(1 << 20)
+        return rest
+
+    def begin_stream(self, target: str, headers: str = "") -> None:
+        """Begin to answer in chunks, as runtime clients do that stream."""
+        streaming = "Lambda-Runtime-Function-Response-Mode: streaming\r\n"
+        lines = f"POST {target} HTTP/1.1\r\nHost: x\r\n{streaming}{headers}Transfer-Encoding: chunked\r\n\r\n"
+        self.send(lines.encode())
+
+    def send_chunk(self, data: bytes) -> None:
+        """Send a piece of what was begun."""
+        self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end_stream(self, trailers: bytes = b"") -> None:
+        """End it, with these lines as trailers."""
+        self.send(b"0\r\n" + trailers + b"\r\n")
 
     def send_poll(self) -> None:
         """Ask for the next event, without waiting for it."""
