@@ -1,0 +1,111 @@
+"""`template` prints deployments in which the settings stand as they were given."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from aws_lambda_post_runner import __version__
+from aws_lambda_post_runner.dev import commands
+from aws_lambda_post_runner.dev.deployment import Architecture, Kind, render
+from aws_lambda_post_runner.settings import PREFIX
+
+app = typer.Typer()
+app.command()(commands.template)
+
+AWKWARD = """echo "it's ${X} done %{y}" 'z'; curl -s $URL \\ back"""
+SETTINGS = {f"{PREFIX}COMMAND": AWKWARD, f"{PREFIX}MODE": "AfterResponse"}
+
+
+def rendered(kind: Kind) -> str:
+    return render(kind, Architecture.ARM64, 30, SETTINGS)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_no_placeholder_is_left(kind: Kind) -> None:
+    assert not re.search("@[A-Z_]+@", rendered(kind))
+    assert "/aws-lambda-post-runner" in rendered(kind) or "/opt/entry.sh" in rendered(kind)
+
+
+@pytest.mark.parametrize("kind", [Kind.SAM, Kind.CDK, Kind.TERRAFORM])
+def test_the_layer_is_this_versions_for_the_processor(kind: Kind) -> None:
+    assert f"aws-lambda-post-runner-{__version__}-arm64.zip" in rendered(kind)
+
+
+def test_yaml_has_the_settings_as_they_were_given() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = rendered(Kind.SAM).replace("!Ref", "")
+    function = yaml.safe_load(text)["Resources"]["Function"]["Properties"]
+    variables = function["Environment"]["Variables"]
+    assert variables == {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh", **SETTINGS}
+    assert function["Timeout"] == 30
+    assert function["Architectures"] == ["arm64"]
+
+
+def test_python_has_the_settings_as_they_were_given() -> None:
+    tree = ast.parse(rendered(Kind.CDK))
+    keywords = (keyword for node in ast.walk(tree) if isinstance(node, ast.Call) for keyword in node.keywords)
+    [variables] = [ast.literal_eval(each.value) for each in keywords if each.arg == "environment"]
+    assert variables == {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh", **SETTINGS}
+
+
+def test_terraform_has_the_settings_with_its_own_quotes() -> None:
+    [line] = [line for line in rendered(Kind.TERRAFORM).splitlines() if "COMMAND" in line]
+    value = line.partition(" = ")[2].replace("$${", "${").replace("%%{", "%{")
+    assert json.loads(value) == AWKWARD
+
+
+def test_docker_has_the_settings_with_its_own_quotes() -> None:
+    [line] = [line for line in rendered(Kind.DOCKERFILE).splitlines() if "COMMAND" in line]
+    # A shell reads double quotes as a Dockerfile does.
+    assignment = line.removeprefix("ENV ").partition("=")[2]
+    shell = subprocess.run(
+        ["sh", "-c", f"printf %s {assignment}"], capture_output=True, text=True, check=True, timeout=10
+    )
+    assert shell.stdout == AWKWARD
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    ("tool", "kind", "file", "arguments"),
+    [
+        ("cfn-lint", Kind.SAM, "template.yaml", ["template.yaml"]),
+        ("hadolint", Kind.DOCKERFILE, "Dockerfile", ["Dockerfile"]),
+        ("terraform", Kind.TERRAFORM, "main.tf", ["fmt", "-check", "-diff", "main.tf"]),
+    ],
+)
+def test_each_kinds_own_tool_has_nothing_to_say(
+    tmp_path: Path, tool: str, kind: Kind, file: str, arguments: list[str]
+) -> None:
+    program = shutil.which(tool, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if program is None:
+        pytest.skip(f"{tool} is not installed")
+    (tmp_path / file).write_text(rendered(kind))
+    done = subprocess.run(
+        [program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_command_prints_the_environments_settings_and_its_own_flags() -> None:
+    environ = {f"{PREFIX}COMMAND": "./from-environment.sh", f"{PREFIX}MARGIN": "1s"}
+    done = CliRunner(env=environ).invoke(app, ["sam"])
+    assert done.exit_code == 0
+    assert f'{PREFIX}COMMAND: "./from-environment.sh"' in done.output
+    assert f'{PREFIX}MARGIN: "1s"' in done.output
+    done = CliRunner(env=environ).invoke(app, ["dockerfile", "--command", "./given.sh", "--timeout", "60"])
+    assert f'{PREFIX}COMMAND="./given.sh"' in done.output
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    done = CliRunner().invoke(app, ["pulumi"])
+    assert done.exit_code == 2
+    assert "terraform" in done.stderr
