@@ -37,6 +37,9 @@ _HOP_BY_HOP = frozenset(
 `Expect: 100-continue` is among them because we answer it ourselves, as soon as the body is wanted.
 """
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host", b"connection", b"trailer"})
+"""Headers that decide how a message is read. Among the trailers they come too late to be anything but a trap."""
+
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = b"HTTP/1.1 %d %b\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -143,7 +146,7 @@ class Wire:
         # Without this a head and a body sent apart would wait 40 ms for an acknowledgement (Nagle).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
-        self._backlog = b""  # received and not yet read
+        self._backlog: bytes | memoryview = b""  # received and not yet read
         self._left = 0  # bytes of the body still to be read, where its length is known
         self._parser: h11.Connection | None = None  # reads the body, where its length is not known
         self._ends_by_closing = False  # how the end of such a body is told
@@ -255,7 +258,7 @@ class Wire:
                     tap(event.data)
                 sink.queue_piece(event.data)
                 continue
-            trailers = event.headers.raw_items()
+            trailers = [item for item in event.headers.raw_items() if item[0].lower() not in _FRAMING]
             sink.queue_end(trailers)
             await sink.flush()
             return [(name.lower(), value) for name, value in trailers]
@@ -296,19 +299,28 @@ class Wire:
     async def _receive_head(
         self, parser: h11.Connection, data: bytes
     ) -> tuple[h11.Request | h11.InformationalResponse | h11.Response, bytes]:
-        """The next head, `data` being its beginning, and its bytes. What follows it becomes the backlog."""
-        received = data
-        parser.receive_data(data)
-        while (event := _judged(parser)) is h11.NEED_DATA:
+        """The next head, `data` being its beginning, and its bytes. What follows it becomes the backlog.
+
+        The parser gets the head alone where its end can be told beforehand: a body is copied several times in it.
+        """
+        raw = b""
+        while True:
+            end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+            piece = data[:end] if end >= len(_END_OF_HEAD) else data
+            raw += piece
+            parser.receive_data(piece)
+            event = _judged(parser)
+            if event is not h11.NEED_DATA:
+                break
             data = await self._receive()
             if not data:
                 raise Hangup(self)
-            received += data
-            parser.receive_data(data)
         if not isinstance(event, h11.Request | h11.InformationalResponse | h11.Response):
             raise Malformed("not the head of a message")
-        self._backlog, _ = parser.trailing_data
-        raw = received[: len(received) - len(self._backlog)]
+        self._backlog = memoryview(data)[len(piece) :]
+        unread, _ = parser.trailing_data
+        if unread:
+            raw = raw[: -len(unread)]
         # h11 mends a folded line and a doubled Content-Length. Another reader of the same bytes may take them
         # for something else, so a head of which lines were merged goes no further.
         if raw.count(b"\n") != len(event.headers) + 2:
@@ -317,11 +329,18 @@ class Wire:
 
     def _expect_body(self, parser: h11.Connection, length: int | None) -> None:
         """The head has been read; `length` is that of the body, None where only h11 can find its end."""
-        self._left = length or 0
-        self._parser = None
         if length is None:
+            if self._backlog:
+                parser.receive_data(bytes(self._backlog))
+            self._backlog = b""
             self._parser = parser
-            self._backlog = b""  # what has come of the body is in the parser
+            self._left = 0
+            return
+        unread, _ = parser.trailing_data
+        if unread:
+            self._backlog = unread + self._backlog
+        self._parser = None
+        self._left = length
 
 
 class HandlerWire(Wire):
@@ -331,7 +350,7 @@ class HandlerWire(Wire):
 
     async def receive_request(self) -> RequestHead | None:
         """The next request's head; None when the handler has closed the connection instead."""
-        data, self._backlog = self._backlog, b""
+        data, self._backlog = bytes(self._backlog), b""
         if not data:
             data = await self._receive()
             if not data:
@@ -442,7 +461,7 @@ class RuntimeApiWire(Wire):
 
     async def receive_response(self, request: RequestHead) -> ResponseHead:
         """The head of the response to `request`; perhaps of an informational one (1xx), with another to follow."""
-        data, self._backlog = self._backlog, b""
+        data, self._backlog = bytes(self._backlog), b""
         if not data:
             data = await self._receive()
             if not data:
@@ -451,12 +470,12 @@ class RuntimeApiWire(Wire):
         if request.keep_alive and request.event.method != b"HEAD":
             known = _known_responses.get(data[:end])
             if known is not None:
-                self._backlog = data[end:]
+                self._backlog = memoryview(data)[end:]
                 self._left = known.body or 0
                 self._keeps_open = True
                 return known
         parser = h11.Connection(h11.CLIENT, HEAD_LIMIT)
-        parser.send(request.event)
+        parser.send(_HEAD_REQUEST if request.event.method == b"HEAD" else _GET_REQUEST)
         event, raw = await self._receive_head(parser, data)
         if isinstance(event, h11.Request):
             raise Malformed("not a response")
@@ -475,6 +494,11 @@ class RuntimeApiWire(Wire):
         ):
             _remember(_known_responses, raw, head)
         return head
+
+
+_GET_REQUEST = h11.Request(method="GET", target="/", headers=[("Host", "")])
+_HEAD_REQUEST = h11.Request(method="HEAD", target="/", headers=[("Host", "")])
+"""What h11 needs to know of a request to read the response: whether it was HEAD."""
 
 
 def make_request(method: bytes, target: bytes, headers: Headers) -> RequestHead:
@@ -538,6 +562,8 @@ def _judge_response(event: h11.Response, request: RequestHead) -> ResponseHead:
         body = int(headers[b"content-length"])
     chunked_onward = body is None and request.speaks_11
     kept = _end_to_end(event)
+    if event.status_code == 204:
+        kept = _without_length(kept)
     if chunked_onward:
         kept.append((b"Transfer-Encoding", b"chunked"))
     if not request.keep_alive:
@@ -555,7 +581,9 @@ def _judge_response(event: h11.Response, request: RequestHead) -> ResponseHead:
 def _judge_informational(event: h11.InformationalResponse) -> ResponseHead:
     return ResponseHead(
         status=event.status_code,
-        onward=_write_head(b"HTTP/1.1 %d %b" % (event.status_code, event.reason), _end_to_end(event)),
+        onward=_write_head(
+            b"HTTP/1.1 %d %b" % (event.status_code, event.reason), _without_length(_end_to_end(event))
+        ),
         headers=dict(event.headers),
         body=0,
         chunked_onward=False,
@@ -576,6 +604,11 @@ def _asks_to_close(event: h11.Request | h11.Response) -> bool:
 def _end_to_end(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
     raw = event.headers.raw_items()
     return [item for item, (name, _) in zip(raw, event.headers, strict=True) if name not in _HOP_BY_HOP]
+
+
+def _without_length(headers: Headers) -> Headers:
+    """Responses that never have a body must not have a length either (RFC 9110, 8.6): some would wait for it."""
+    return [item for item in headers if item[0].lower() != b"content-length"]
 
 
 def _write_head(start: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
