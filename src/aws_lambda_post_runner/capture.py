@@ -51,8 +51,10 @@ class Capture:
 
 def _new_pages(size: int) -> memoryview:
     """Memory of which only what is written to is really taken."""
-    from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap  # only if something is captured
-
+    try:
+        from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap  # only if something is captured
+    except ModuleNotFoundError:  # the layers' own Python has no mmap; its malloc gives large blocks back as well
+        return memoryview(bytearray(size))
     return memoryview(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS))
 
 
