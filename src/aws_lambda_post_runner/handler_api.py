@@ -64,6 +64,7 @@ class HandlerApi:
             return _problem(413, f"more than {WAIT_LIMIT} waits", "TooManyWaits")
         token = os.urandom(16).hex()
         found.waits.add(token)
+        found.waited_for = True
         return 201, b'{"token":"%b"}' % token.encode()
 
     def _end_wait(self, token: str) -> Answer:

@@ -87,7 +87,7 @@ class PostWork:
                 async with self._places:
                     ending = await self._run_command(settled, budget, self._under_way[settled])
                 self._report.command_ended(settled, ending)
-            if settled.invocation.waits:
+            if settled.invocation.waited_for:
                 await self._see_waits_end(settled, budget)
         finally:
             del self._under_way[settled]
