@@ -34,13 +34,14 @@ async def show_function(
     It is 1 when an invocation or a post command failed, and 128 + n after signal n. `port` is as `listen` has
     it. Raises OSError when the port is taken.
     """
+    listeners = await listen(port)
     recorder = Recorder(partial(_pass_on, timeline, display))
     received: list[int] = []
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at_signal, signals, received, nursery.cancel_scope)
             nursery.start_soon(display.run)
-            async with open_session(options, recorder, await listen(port)) as session:
+            async with open_session(options, recorder, listeners) as session:
                 await _follow(plan, session, options.concurrency or 1)
             nursery.cancel_scope.cancel()
     display.close()

@@ -1,0 +1,305 @@
+"""`dev` as people use it: its output, its exit status, and that Ctrl-C leaves nothing behind."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from aws_lambda_post_runner.settings import PREFIX
+
+DEV = [sys.executable, "-m", "aws_lambda_post_runner", "dev"]
+HANDLER = (sys.executable, str(Path(__file__).with_name("dev_handler.py")))
+LIMIT_S = 30.0
+
+
+def environ(command: str = "true", **more: str) -> dict[str, str]:
+    return os.environ | {f"{PREFIX}COMMAND": command} | more
+
+
+def run_dev(
+    *arguments: str,
+    command: str = "true",
+    handler: Sequence[str] = HANDLER,
+    text: str | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*DEV, *arguments, "--", *handler],
+        env=environ(command),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+
+
+def events(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_each_invocation_is_shown_with_its_answer_its_command_and_its_poll() -> None:
+    done = run_dev("--event", '{"n": 1}', "--invocations", "2", command="exit 0")
+    assert done.returncode == 0, done.stderr
+    assert "curl -d '{}' http://127.0.0.1:" in done.stdout
+    for number in (1, 2):
+        assert f"✓ #{number} " in done.stdout
+    for label in ("init", "handler", "answer", "post work", "next poll", "frozen"):
+        assert re.search(rf"^  {label} ", done.stdout, re.MULTILINE), label
+    assert "exit 0" in done.stdout
+    assert '→ {"n": 1}' in done.stdout
+    assert "2 invocations, answered after" in done.stdout
+    assert done.stdout.isascii() is False
+    assert "\x1b" not in done.stdout
+
+
+def test_json_is_one_event_a_line_in_the_order_of_time() -> None:
+    done = run_dev("--event", "{}", "--json")
+    assert done.returncode == 0
+    names = [event["event"] for event in events(done.stdout)]
+    expected = ["sent", "handed", "settled", "post-command-started", "post-command-ended", "ended", "frozen"]
+    assert [name for name in names if name in expected] == expected
+    assert names.index("answered") < names.index("ended")
+    ids = {event["requestId"] for event in events(done.stdout) if "requestId" in event}
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "command"),
+    [('{"do": "fail"}', "true"), ('{"do": "exit", "status": 1}', "true"), ("{}", "exit 3")],
+)
+def test_a_failed_invocation_or_command_makes_it_exit_with_1(event: str, command: str) -> None:
+    done = run_dev("--event", event, command=command)
+    assert done.returncode == 1
+    assert "✗ #1 " in done.stdout
+    assert "1 failed" in done.stdout
+
+
+def test_a_cut_answer_makes_it_exit_with_1(tmp_path: Path) -> None:
+    (tmp_path / "gate").touch()
+    event = {"do": "stream", "parts": ["one", "CUT"], "wait_for": str(tmp_path / "gate")}
+    done = run_dev("--event", json.dumps(event))
+    assert done.returncode == 1
+    assert "cut short" in done.stdout
+
+
+def test_a_crash_shows_what_the_handler_wrote_once() -> None:
+    done = run_dev("--event", "{}", handler=[*HANDLER, "exit-at-once"])
+    assert done.returncode == 1
+    assert done.stdout.count("I cannot start") == 1
+    assert done.stdout.count("handler started") == 1
+
+
+def test_the_event_can_come_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text('{"from": "file"}')
+    assert '{"from": "file"}' in run_dev("--event", f"@{tmp_path}/event.json").stdout
+    assert '{"from": "stdin"}' in run_dev("--event", "-", text='{"from": "stdin"}').stdout
+
+
+def test_the_timeout_can_be_given() -> None:
+    done = run_dev("--event", '{"do": "sleep", "seconds": 600}', "--timeout", "500ms")
+    assert done.returncode == 1
+    assert "Task timed out after 0.50 s" in done.stdout
+
+
+def test_without_the_runner_nothing_runs_after_the_answer() -> None:
+    done = run_dev("--event", "{}", "--no-runner", command="echo never")
+    assert done.returncode == 0
+    assert "without the post runner" in done.stdout
+    assert "post work " not in done.stdout
+    assert "never" not in done.stdout
+
+
+def test_several_can_be_taken_at_once() -> None:
+    done = run_dev("--event", "{}", "--invocations", "6", "--concurrency", "4", handler=[*HANDLER, "fork"])
+    assert done.returncode == 0, done.stdout
+    assert "6 invocations" in done.stdout
+    assert "frozen" not in done.stdout
+
+
+def test_the_timeline_can_be_saved_as_a_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "timeline.svg"
+    assert run_dev("--event", "{}", "--svg", str(picture)).returncode == 0
+    text = picture.read_text()
+    assert text.startswith("<svg")
+    assert "█" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--event", "{"], "not JSON"),
+        (["--event", "@/no/such/file"], "No such file"),
+        (["--event", "{}", "--timeout", "3"], "is not a duration"),
+        (["--pause", "soon"], "is not a duration"),
+    ],
+)
+def test_wrong_options_are_refused(arguments: list[str], words: str) -> None:
+    done = run_dev(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_port_that_is_taken_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = run_dev("--port", str(server.getsockname()[1]))
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
+
+
+def test_the_usual_port_need_not_be_free() -> None:
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it then, which is as good
+            other.bind(("127.0.0.1", 9000))
+            other.listen()
+        with subprocess.Popen([*DEV, "--json", "--", *HANDLER], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["address"] != "127.0.0.1:9000"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT_S) == 128 + signal.SIGINT
+
+
+@contextmanager
+def serving(
+    *arguments: str, command: str = "true", mark: str = ""
+) -> Iterator[tuple["subprocess.Popen[str]", Iterator[dict[str, Any]]]]:
+    """Run `dev --json` without an event; give the process and what it prints, as it comes."""
+    with subprocess.Popen(
+        [*DEV, "--port", "0", *arguments, "--", *HANDLER],
+        env=environ(command, DEV_TEST_MARK=mark),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, (json.loads(line) for line in process.stdout)
+        finally:
+            process.kill()
+
+
+def wait_for(lines: Iterator[dict[str, Any]], what: str) -> dict[str, Any]:
+    return next(event for event in lines if event["event"] == what)
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes, but for zombies, that have a mark in their environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if f"DEV_TEST_MARK={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("event", "command", "phase"),
+    [
+        (None, "true", "listening"),
+        ("{}", "true", "environment-started"),
+        ('{"do": "sleep", "seconds": 600}', "true", "handed"),
+        ("{}", "sleep 600", "post-command-started"),
+        ("{}", "setsid sleep 600 & true", "frozen"),
+    ],
+)
+def test_a_signal_in_any_phase_leaves_no_process(
+    event: str | None, command: str, phase: str, signum: signal.Signals
+) -> None:
+    mark = uuid4().hex
+    with serving("--json", command=command, mark=mark) as (process, lines):
+        address = wait_for(lines, "listening")["address"]
+        caller = None
+        if event is not None:
+            url = f"http://{address}/2015-03-31/functions/function/invocations"
+            caller = subprocess.Popen(["curl", "-sS", "-d", event, url], stderr=subprocess.DEVNULL)
+            wait_for(lines, phase)
+        process.send_signal(signum)
+        assert process.wait(LIMIT_S) == 128 + signum
+        if caller is not None:
+            caller.wait(LIMIT_S)
+    assert marked(mark) == []
+
+
+def test_the_first_answer_comes_within_a_second_and_a_half_of_the_start() -> None:
+    began = time.time()
+    done = run_dev("--event", "{}", "--json")
+    [answered] = [event for event in events(done.stdout) if event["event"] == "answered"]
+    assert answered["time"] - began < 1.5
+
+
+def test_on_a_terminal_the_timeline_lives_and_ends_as_it_is_printed_elsewhere() -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*DEV, "--event", "{}", "--invocations", "2", "--pause", "300ms", "--", *HANDLER],
+        env=environ("sleep 0.5", TERM="xterm-256color", COLUMNS="110"),
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        output = read_all(controller).decode()
+        assert process.wait(LIMIT_S) == 0
+    os.close(controller)
+    assert output.count("✓") == 2
+    assert "• #1" in plain(output)
+    assert re.search("frozen for .* the next event thaws it", plain(output))
+    assert "2 invocations, answered after" in plain(output)
+
+
+def read_all(controller: int) -> bytes:
+    """Read what is written to a terminal until nobody has it open any more."""
+    output = b""
+    while select.select([controller], [], [], LIMIT_S)[0]:
+        try:
+            output += os.read(controller, 65536)
+        except OSError:  # EIO: the last one has closed it
+            return output
+    raise TimeoutError(output)
+
+
+def plain(output: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output)
+
+
+@pytest.mark.interop
+def test_the_demo_shows_work_after_the_answer_and_a_thread_that_lived_on() -> None:
+    done = subprocess.run(
+        [*DEV, "demo", "--json"], env=os.environ, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout
+    moments = events(done.stdout)
+    for request_id in {moment["requestId"] for moment in moments if moment["event"] == "sent"}:
+        when = {each["event"]: each["time"] for each in moments if each.get("requestId") == request_id}
+        assert when["post-command-ended"] - when["answered"] >= 1.9
+        assert when["ended"] >= when["post-command-ended"]
+    answers = [json.loads(each["preview"]) for each in moments if each["event"] == "answered"]
+    assert all(answer["ticksSinceLastAnswer"] >= 15 for answer in answers[1:])
+
+
+@pytest.mark.interop
+def test_the_demo_without_the_runner_shows_the_thread_frozen() -> None:
+    done = subprocess.run(
+        [*DEV, "demo", "--json", "--no-runner"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    answers = [json.loads(each["preview"]) for each in events(done.stdout) if each["event"] == "answered"]
+    assert len(answers) == 3
+    assert all(answer["ticksSinceLastAnswer"] <= 1 for answer in answers)
