@@ -242,6 +242,24 @@ def test_the_first_answer_comes_within_a_second_and_a_half_of_the_start() -> Non
     assert answered["time"] - began < 1.5
 
 
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_a_reader_that_goes_away_ends_it_quietly(arguments: list[str]) -> None:
+    mark = uuid4().hex
+    with subprocess.Popen(
+        [*DEV, *arguments, "--event", "{}", "--invocations", "1000", "--", *HANDLER],
+        env=environ(DEV_TEST_MARK=mark),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(LIMIT_S) == 128 + signal.SIGPIPE
+    assert marked(mark) == []
+
+
 def test_on_a_terminal_the_timeline_lives_and_ends_as_it_is_printed_elsewhere() -> None:
     controller, terminal = pty.openpty()
     with subprocess.Popen(

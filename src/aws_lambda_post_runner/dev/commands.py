@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from .caller import Caller, Orders
 from .check import concerns_us
 from .check_report import print_check
 from .deployment import Architecture, Kind, render
-from .display import PLAIN_WIDTH, JsonDisplay, TimelineDisplay
+from .display import PLAIN_WIDTH, Display, JsonDisplay, TimelineDisplay
 from .environment import Options
 from .examples import Example, read_example
 from .function_config import UnreadableError, from_environment, read_file
@@ -25,6 +26,7 @@ from .session import USUAL_PORT
 from .show import Plan, show_function
 from .timeline import Timeline
 
+BROKEN_PIPE = 128 + signal.SIGPIPE
 DEMO_HANDLER = (sys.executable, "-m", "awslambdaric", "aws_lambda_post_runner.dev.demo.handler")
 DEMO_COMMAND = 'echo "post work for $AWS_LAMBDA_POST_RUNNER_REQUEST_ID"; sleep 2'
 TEMPLATE_COMMAND = 'echo "post work for $AWS_LAMBDA_POST_RUNNER_REQUEST_ID"'
@@ -103,7 +105,7 @@ def dev(  # noqa: PLR0913 - each option is a parameter
     if port is None and plan.event is not None:
         port = 0
     try:
-        status = trio.run(show_function, options, plan, port, timeline, display)
+        status = _run(options, plan, port, timeline, display)
     except OSError as problem:
         raise typer.BadParameter(f"{port}: {problem.strerror}", param_hint="--port") from None
     if svg is not None and isinstance(display, TimelineDisplay):
@@ -114,6 +116,16 @@ def dev(  # noqa: PLR0913 - each option is a parameter
 def _read_plan(event: str | None, invocations: int, pause: str) -> Plan:
     content = None if event is None else read_event(event, "--event")
     return Plan(content, invocations, read_duration(pause, "--pause"))
+
+
+def _run(options: Options, plan: Plan, port: int | None, timeline: Timeline, display: Display) -> int:
+    status = BROKEN_PIPE
+    try:
+        status = trio.run(show_function, options, plan, port, timeline, display)
+    except* (BrokenPipeError, SystemExit):  # rich makes the one into the other
+        # Whoever read our output has gone; the interpreter must not fail once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def invoke(  # noqa: PLR0913 - each option is a parameter
