@@ -4,8 +4,9 @@ from contextlib import suppress
 
 import trio
 
+from .heads import Malformed, make_request
 from .runtime_api import ERROR_CONTENT_TYPE, ERROR_TYPE, INIT_ERROR_TARGET, error_document
-from .wire import Hangup, Malformed, RuntimeApiWire, make_request
+from .wire import Hangup, RuntimeApiWire
 
 INVALID_CONFIGURATION = "Runtime.PostRunnerInvalidConfiguration"
 _PATIENCE = 1.0

@@ -8,7 +8,8 @@ poll that the handler makes, which is then not sent on. .NET's client drops a po
 
 import trio
 
-from .wire import HandlerWire, ResponseHead, RuntimeApiWire
+from .heads import ResponseHead
+from .wire import HandlerWire, RuntimeApiWire
 
 Answer = tuple[RuntimeApiWire, ResponseHead]
 

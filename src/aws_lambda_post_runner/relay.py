@@ -13,6 +13,7 @@ from trio.lowlevel import ParkingLot
 from . import handler_api, runtime_api
 from .capture import Capture
 from .handler_api import HandlerApi
+from .heads import Headers, Malformed, RequestHead, ResponseHead
 from .invocation import InFlight, Invocation, Outcome, Settled
 from .polls import Poll, Polls
 from .pool import Pool
@@ -20,7 +21,7 @@ from .post_work import PostWork
 from .report import Report
 from .runtime_api import Call
 from .settings import Settings
-from .wire import HandlerWire, Hangup, Headers, Malformed, RequestHead, ResponseHead, RuntimeApiWire, Tap
+from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
 
 
 class Relay:
@@ -69,7 +70,7 @@ class Relay:
         request = await self._receive_request(handler)
         if request is None:
             return False
-        method, target = request.event.method, request.event.target
+        method, target = request.method, request.target
         if self._report.debugging:
             self._report.debug(f"the handler asks {method.decode()} {target.decode()}")
         if target.startswith(handler_api.PATH):
@@ -225,7 +226,7 @@ class Relay:
         await handler.invite_body(request)
         body = Capture(handler_api.WORK_LIMIT)
         await handler.drop_body(body)
-        status, document = self._handler_api.answer(request.event.method, request.event.target, body.body)
+        status, document = self._handler_api.answer(request.method, request.target, body.body)
         await handler.respond(request, status, b"application/json", document)
         return request.keep_alive
 

@@ -10,14 +10,26 @@ Nothing here knows what a request means.
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import TypeVar
 
 import h11
 from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
+
+from .heads import (
+    Headers,
+    Malformed,
+    RequestHead,
+    ResponseHead,
+    judge_informational,
+    judge_request,
+    judge_response,
+    judge_trailers,
+    refuse_merged_lines,
+    write_head,
+)
 
 HEAD_LIMIT = 2 * 1024 * 1024
 """Bytes. awslambdaric sends an X-Ray cause of up to 1 MiB in a header; h11's own limit is 16 KiB."""
@@ -29,22 +41,10 @@ _UNREAD_LIMIT = 32
 _TURN = 0.001
 """Seconds that a task may go on without waiting before the others (signals, deadlines) have their turn."""
 
-_HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"transfer-encoding", b"expect"}
-)
-"""Headers that speak of one connection (RFC 9110, 7.6.1); each of our two connections has its own.
-
-`Expect: 100-continue` is among them because we answer it ourselves, as soon as the body is wanted.
-"""
-
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host", b"connection", b"trailer"})
-"""Headers that decide how a message is read. Among the trailers they come too late to be anything but a trap."""
-
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = b"HTTP/1.1 %d %b\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-Headers = list[tuple[bytes, bytes]]
 Head = TypeVar("Head")
 Tap = Callable[[bytes | memoryview], None]
 
@@ -57,47 +57,9 @@ class Hangup(Exception):
         self.wire = wire
 
 
-class Malformed(Exception):
-    """The peer sent what is not HTTP/1.1, or is in a form that two readers could read in two ways."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, slots=True)
-class RequestHead:
-    """The head of a request from the handler, judged."""
-
-    event: h11.Request
-    """As it goes on: HTTP/1.1, without the headers that spoke of the handler's connection."""
-    onward: bytes
-    """The same, written out for the Runtime API."""
-    headers: dict[bytes, bytes]
-    """By name in lower case."""
-    body: int | None
-    """Its length in bytes; None: chunked."""
-    keep_alive: bool
-    """The handler speaks HTTP/1.1 and did not ask to close."""
-    speaks_11: bool
-    expects_continue: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
-    """The head of a response from the Runtime API, judged."""
-
-    status: int
-    onward: bytes
-    """The head, written out for the handler that asked."""
-    headers: dict[bytes, bytes]
-    body: int | None
-    """Its length in bytes; None: chunked, or until the connection closes."""
-    chunked_onward: bool
-    """Whether a body without a length goes to the handler in chunks; a client of HTTP/1.0 reads until the end."""
-    keep_alive: bool
-    """Whether the handler's connection can be used again after this."""
-
+_GET_REQUEST = h11.Request(method="GET", target="/", headers=[("Host", "")])
+_HEAD_REQUEST = h11.Request(method="HEAD", target="/", headers=[("Host", "")])
+"""What h11 needs to know of a request to read the response: whether it was HEAD."""
 
 _KNOWN_LIMIT = 64
 _known_requests: dict[bytes, RequestHead] = {}
@@ -192,7 +154,7 @@ class Wire:
     def queue_end(self, trailers: Headers) -> None:
         """The end of a body without a length."""
         if self._chunked_onward:
-            self._queued += _write_head(b"0", trailers)
+            self._queued += write_head(b"0", trailers)
 
     async def pass_body(self, sink: "Wire", tap: Tap | None = None) -> Headers:
         """Send what is queued at `sink` and the body of the message that is being received; return its trailers.
@@ -258,7 +220,7 @@ class Wire:
                     tap(event.data)
                 sink.queue_piece(event.data)
                 continue
-            trailers = [item for item in event.headers.raw_items() if item[0].lower() not in _FRAMING]
+            trailers = judge_trailers(event)
             sink.queue_end(trailers)
             await sink.flush()
             return [(name.lower(), value) for name, value in trailers]
@@ -321,10 +283,7 @@ class Wire:
         unread, _ = parser.trailing_data
         if unread:
             raw = raw[: -len(unread)]
-        # h11 mends a folded line and a doubled Content-Length. Another reader of the same bytes may take them
-        # for something else, so a head of which lines were merged goes no further.
-        if raw.count(b"\n") != len(event.headers) + 2:
-            raise Malformed("a header is folded, or Content-Length is doubled")
+        refuse_merged_lines(event, raw)
         return event, raw
 
     def _expect_body(self, parser: h11.Connection, length: int | None) -> None:
@@ -364,7 +323,7 @@ class HandlerWire(Wire):
         event, raw = await self._receive_head(parser, data)
         if not isinstance(event, h11.Request):
             raise Malformed("not a request")
-        head = _judge_request(event)
+        head = judge_request(event)
         self._expect_body(parser, head.body)
         if head.keep_alive and event.method == b"GET" and head.body == 0:
             _remember(_known_requests, raw, head)
@@ -385,8 +344,8 @@ class HandlerWire(Wire):
         headers = [(b"Content-Type", content_type), (b"Content-Length", b"%d" % len(body))]
         if not request.keep_alive:
             headers.append((b"Connection", b"close"))
-        head = _write_head(b"HTTP/1.1 %d %b" % (status, _reason(status)), headers)
-        await self.flush(head if request.event.method == b"HEAD" else head + body)
+        head = write_head(b"HTTP/1.1 %d %b" % (status, _reason(status)), headers)
+        await self.flush(head if request.method == b"HEAD" else head + body)
 
     async def refuse(self, problem: Malformed) -> None:
         """Tell the handler that its request was malformed. The connection is to be closed then."""
@@ -467,7 +426,10 @@ class RuntimeApiWire(Wire):
             if not data:
                 raise Hangup(self)
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        if request.keep_alive and request.event.method != b"HEAD":
+        is_plain = (
+            request.keep_alive and request.method != b"HEAD"
+        )  # nothing else bears on the head's meaning
+        if is_plain:
             known = _known_responses.get(data[:end])
             if known is not None:
                 self._backlog = memoryview(data)[end:]
@@ -475,35 +437,20 @@ class RuntimeApiWire(Wire):
                 self._keeps_open = True
                 return known
         parser = h11.Connection(h11.CLIENT, HEAD_LIMIT)
-        parser.send(_HEAD_REQUEST if request.event.method == b"HEAD" else _GET_REQUEST)
+        parser.send(_HEAD_REQUEST if request.method == b"HEAD" else _GET_REQUEST)
         event, raw = await self._receive_head(parser, data)
         if isinstance(event, h11.Request):
             raise Malformed("not a response")
         if isinstance(event, h11.InformationalResponse):
             self._expect_body(parser, 0)
-            return _judge_informational(event)
-        head = _judge_response(event, request)
+            return judge_informational(event)
+        head = judge_response(event, request)
         self._expect_body(parser, head.body)
-        self._ends_by_closing = head.body is None and b"transfer-encoding" not in head.headers
-        self._keeps_open = _keeps_open(event, head)
-        if (
-            self._keeps_open
-            and head.body is not None
-            and request.keep_alive
-            and request.event.method != b"HEAD"
-        ):
+        self._ends_by_closing = head.ends_by_closing
+        self._keeps_open = head.keeps_open
+        if is_plain and head.keeps_open and head.body is not None:
             _remember(_known_responses, raw, head)
         return head
-
-
-_GET_REQUEST = h11.Request(method="GET", target="/", headers=[("Host", "")])
-_HEAD_REQUEST = h11.Request(method="HEAD", target="/", headers=[("Host", "")])
-"""What h11 needs to know of a request to read the response: whether it was HEAD."""
-
-
-def make_request(method: bytes, target: bytes, headers: Headers) -> RequestHead:
-    """A request of our own."""
-    return _judge_request(h11.Request(method=method, target=target, headers=headers))
 
 
 def _remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
@@ -517,102 +464,6 @@ def _judged(parser: h11.Connection) -> object:
         return parser.next_event()
     except h11.RemoteProtocolError as error:
         raise Malformed(str(error), error.error_status_hint) from None
-
-
-def _judge_request(event: h11.Request) -> RequestHead:
-    headers = dict(event.headers)
-    if b"content-length" in headers and b"transfer-encoding" in headers:
-        raise Malformed("Content-Length together with Transfer-Encoding")
-    if not event.target.startswith(b"/") or event.method == b"CONNECT":
-        raise Malformed("the target is not a path")
-    speaks_11 = event.http_version >= b"1.1"
-    chunked = b"transfer-encoding" in headers
-    return RequestHead(
-        event=(onward := _onward_request(event, headers, chunked)),
-        onward=_write_head(b"%b %b HTTP/1.1" % (onward.method, onward.target), onward.headers.raw_items()),
-        headers=headers,
-        body=None if chunked else int(headers.get(b"content-length", b"0")),
-        keep_alive=speaks_11 and not _asks_to_close(event),
-        speaks_11=speaks_11,
-        expects_continue=speaks_11 and headers.get(b"expect", b"").lower() == b"100-continue",
-    )
-
-
-def _onward_request(event: h11.Request, headers: dict[bytes, bytes], chunked: bool) -> h11.Request:  # noqa: FBT001
-    if _HOP_BY_HOP.isdisjoint(headers) and event.http_version == b"1.1":
-        return event
-    kept = _end_to_end(event)
-    if chunked:
-        kept.append((b"Transfer-Encoding", b"chunked"))
-    if b"host" not in headers:
-        kept.append((b"Host", b""))  # HTTP/1.0 can do without it, HTTP/1.1 cannot
-    return h11.Request(method=event.method, target=event.target, headers=kept)
-
-
-def _judge_response(event: h11.Response, request: RequestHead) -> ResponseHead:
-    headers = dict(event.headers)
-    chunked = b"transfer-encoding" in headers
-    if b"content-length" in headers and chunked:
-        raise Malformed("Content-Length together with Transfer-Encoding")
-    if request.event.method == b"HEAD" or event.status_code in (204, 304):
-        body: int | None = 0
-    elif chunked or b"content-length" not in headers:
-        body = None
-    else:
-        body = int(headers[b"content-length"])
-    chunked_onward = body is None and request.speaks_11
-    kept = _end_to_end(event)
-    if event.status_code == 204:
-        kept = _without_length(kept)
-    if chunked_onward:
-        kept.append((b"Transfer-Encoding", b"chunked"))
-    if not request.keep_alive:
-        kept.append((b"Connection", b"close"))
-    return ResponseHead(
-        status=event.status_code,
-        onward=_write_head(b"HTTP/1.1 %d %b" % (event.status_code, event.reason), kept),
-        headers=headers,
-        body=body,
-        chunked_onward=chunked_onward,
-        keep_alive=request.keep_alive,
-    )
-
-
-def _judge_informational(event: h11.InformationalResponse) -> ResponseHead:
-    return ResponseHead(
-        status=event.status_code,
-        onward=_write_head(
-            b"HTTP/1.1 %d %b" % (event.status_code, event.reason), _without_length(_end_to_end(event))
-        ),
-        headers=dict(event.headers),
-        body=0,
-        chunked_onward=False,
-        keep_alive=True,
-    )
-
-
-def _keeps_open(event: h11.Response, head: ResponseHead) -> bool:
-    if event.http_version < b"1.1" or _asks_to_close(event):
-        return False
-    return head.body is not None or b"transfer-encoding" in head.headers
-
-
-def _asks_to_close(event: h11.Request | h11.Response) -> bool:
-    return any(name == b"connection" and b"close" in value.lower() for name, value in event.headers)
-
-
-def _end_to_end(event: h11.Request | h11.InformationalResponse | h11.Response) -> Headers:
-    raw = event.headers.raw_items()
-    return [item for item, (name, _) in zip(raw, event.headers, strict=True) if name not in _HOP_BY_HOP]
-
-
-def _without_length(headers: Headers) -> Headers:
-    """Responses that never have a body must not have a length either (RFC 9110, 8.6): some would wait for it."""
-    return [item for item in headers if item[0].lower() != b"content-length"]
-
-
-def _write_head(start: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"%b\r\n%b\r\n" % (start, b"".join([b"%b: %b\r\n" % header for header in headers]))
 
 
 def _reason(status: int) -> bytes:
