@@ -1,0 +1,99 @@
+"""Finds the modules that the run path needs, and compiles them, under the interpreter that is to run them.
+
+The scripts record.py and compile.py beside this file do the work inside that interpreter.
+"""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = "aws_lambda_post_runner"
+
+FOR_PEOPLE = "cli"
+"""Our module that the entry imports for our own commands only: where the run path ends."""
+
+# Modules that are imported only when something unusual happens: other encodings are met, a traceback is printed, one of
+# boot's stand-ins has to give way to the real `inspect`.
+IN_TROUBLE = (
+    *("encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"),
+    *("linecache", "traceback"),
+    *("ast", "dis", "tokenize"),
+)
+
+DISPENSABLE = frozenset({"mmap"})
+"""Modules that ours can do without: our executable has no such module in C."""
+
+# Without each instruction's columns bytecode is a third smaller; tracebacks still have their lines.
+_COMPILING = ("-I", "-S", "-X", "no_debug_ranges")
+
+_SCRIPTS = Path(__file__).parent
+
+
+class CompilationError(Exception):
+    """An interpreter could not run the run path's modules; the text is what it said."""
+
+
+def needed(python: Path, site: Path) -> str:
+    """List the modules that the run path needs, as record.py prints them.
+
+    `site`: the folder with our package and what it needs. Raises CompilationError.
+    """
+    ours = sorted((site / PACKAGE).glob("*.py"))
+    others = {node.module for path in ours for node in _imports(path) if node.level == 0 and node.module}
+    names = {
+        *IN_TROUBLE,
+        *(f"{PACKAGE}.{path.stem}".removesuffix(".__init__") for path in ours),
+        *(others - DISPENSABLE),
+        *(name for path in ours for name in _names_of_trio(path)),
+    }
+    return _run(python, "-I", "-S", "-B", _SCRIPTS / "record.py", site, *sorted(names))
+
+
+def compiled(python: Path, listing: str, folder: Path) -> Path:
+    """Compile the modules of a listing that `needed` made; return a file, in `folder`, as compile.py writes it."""
+    (folder / "listing").write_text(listing, encoding="utf-8")
+    _run(python, *_COMPILING, _SCRIPTS / "compile.py", folder / "listing", folder / "compiled")
+    return folder / "compiled"
+
+
+def run_path(package: Path) -> list[Path]:
+    """List the sources of our modules that `entry` imports, or that they import, inside functions too."""
+    found = {"__init__", "boot", "entry"}
+    pending = list(found)
+    while pending:
+        for node in _imports(package / f"{pending.pop()}.py"):
+            if node.level == 1:
+                stems = {node.module} if node.module else {alias.name for alias in node.names}
+                new = {stem for stem in stems - found if stem and (package / f"{stem}.py").exists()} - {
+                    FOR_PEOPLE
+                }
+                found |= new
+                pending += new
+    return [package / f"{stem}.py" for stem in sorted(found)]
+
+
+def _imports(source: Path) -> Iterator[ast.ImportFrom]:
+    """List what a module imports, `import x` as if it were `from x import`."""
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        match node:
+            case ast.Import(names=aliases):
+                yield from (ast.ImportFrom(alias.name, [], 0) for alias in aliases)
+            case ast.ImportFrom():
+                yield node
+
+
+def _names_of_trio(source: Path) -> Iterator[str]:
+    """List what a module takes from trio, as `trio.name`."""
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        match node:
+            case ast.Attribute(value=ast.Name(id="trio"), attr=name):
+                yield f"trio.{name}"
+
+
+def _run(python: Path, *arguments: str | Path) -> str:
+    command = [str(python), *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise CompilationError(f"{' '.join(command[:6])} … failed:\n{done.stderr.strip()}")
+    return done.stdout

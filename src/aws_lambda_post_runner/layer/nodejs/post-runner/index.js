@@ -1,0 +1,115 @@
+'use strict';
+
+/**
+ * What a Lambda function in Node may ask of aws-lambda-post-runner: work for its command, and to be waited for.
+ *
+ *     work({ user: 7 });           // a line for the post command's standard input
+ *     waitUntil(sendMail(user));   // Lambda does not freeze us before this promise has settled
+ *
+ * Where the runner is not there, both do nothing, and nothing here ever throws or rejects. On Managed Instances,
+ * where several invocations are in flight, give the request id as well: `waitUntil(promise, context.awsRequestId)`.
+ *
+ * Neither has to be awaited. The runtime client sends an async handler's answer before the event loop turns again,
+ * and an ordinary HTTP request would still be waiting then. So a connection is kept open: what is written to it is
+ * with the system when write() returns, and the runner reads it before the answer has been acknowledged.
+ */
+
+const net = require('node:net');
+
+/** Milliseconds to wait for the runner. It is on this machine, and answers within a fraction of one. */
+const PATIENCE = 500;
+const NONE = { status: 0, body: '' };
+const [, host, port] = /^(.+):(\d+)$/.exec(process.env.AWS_LAMBDA_RUNTIME_API ?? '') ?? [];
+
+class Connection {
+  constructor() {
+    this.answers = []; // who waits for one, in the order of the requests
+    this.received = '';
+    this.socket = net.connect({ host, port: Number(port), noDelay: true });
+    this.socket.setEncoding('latin1');
+    this.socket.on('data', (text) => this.receive(text));
+    this.socket.on('error', () => {}); // 'close' follows
+    this.socket.on('close', () => this.giveUp());
+    this.socket.unref(); // while nothing is asked it must not keep the process alive
+  }
+
+  ask(method, path, body) {
+    const head = `${method} /post-runner/v1/${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${body.length}\r\n\r\n`;
+    return new Promise((resolve) => {
+      // Our patience may end while the runtime client blocks the event loop, with the answer already here: it
+      // is read before setImmediate's turn comes.
+      const timer = setTimeout(() => setImmediate(() => timer.answered || this.giveUp()), PATIENCE);
+      this.answers.push((answer) => {
+        timer.answered = true;
+        clearTimeout(timer);
+        resolve(answer);
+      });
+      this.socket.ref();
+      this.socket.write(Buffer.concat([Buffer.from(head), body]));
+    });
+  }
+
+  receive(text) {
+    this.received += text;
+    for (;;) {
+      const headEnd = this.received.indexOf('\r\n\r\n') + 4;
+      if (headEnd < 4) return;
+      const head = this.received.slice(0, headEnd);
+      const length = /\r\ncontent-length: *(\d+)\r\n/i.exec(head);
+      if (!length) return this.giveUp(); // it is not the runner
+      const end = headEnd + Number(length[1]);
+      if (this.received.length < end) return;
+      const answer = { status: Number(head.slice(9, 12)), body: this.received.slice(headEnd, end) };
+      this.received = this.received.slice(end);
+      this.answers.shift()?.(answer);
+      if (this.answers.length === 0) this.socket.unref();
+    }
+  }
+
+  giveUp() {
+    this.socket.destroy();
+    for (const answer of this.answers.splice(0)) answer(NONE);
+  }
+}
+
+let connection = host && new Connection(); // made early, so that the first handler finds it open
+
+async function ask(method, path, body = Buffer.alloc(0)) {
+  if (!host) return NONE;
+  if (connection.socket.destroyed) connection = new Connection();
+  return connection.ask(method, path, body);
+}
+
+function toBuffer(data) {
+  if (typeof data === 'string' || data instanceof Uint8Array) return Buffer.from(data);
+  return Buffer.from(JSON.stringify(data, (_, value) => (typeof value === 'bigint' ? String(value) : value)) ?? '');
+}
+
+async function work(data, requestId = 'current') {
+  try {
+    const answer = await ask('POST', `invocation/${requestId}/work`, toBuffer(data));
+    return answer.status === 202;
+  } catch (error) {
+    console.error('post-runner: this cannot be handed over as work:', error);
+    return false;
+  }
+}
+
+async function waitUntil(promise, requestId = 'current') {
+  const opened = ask('POST', `invocation/${requestId}/wait`);
+  endWhenSettled(opened, promise);
+  return (await opened).status === 201;
+}
+
+async function endWhenSettled(opened, promise) {
+  try {
+    await promise;
+  } catch (error) {
+    // Whoever else awaits the promise has the error too; unhandled it would end the process.
+    console.error('post-runner: what was waited for has failed:', error);
+  }
+  const { status, body } = await opened;
+  if (status === 201) await ask('DELETE', `wait/${JSON.parse(body).token}`);
+}
+
+module.exports = { work, waitUntil };
