@@ -1,0 +1,444 @@
+"""The helpers that functions use, in Python and in Node: with the runner between, and without."""
+
+import ast
+import asyncio
+import contextvars
+import datetime as dt
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import post_runner
+
+from .conftest import Prepare
+from .fake_runtime_api import PATIENCE, FakeRuntimeApi, hang_up, reply_bytes
+from .running import HandlerConnection, Running, Stage
+
+ADDRESS = "AWS_LAMBDA_RUNTIME_API"
+NODE_HELPER = Path(post_runner.__file__).parent / "aws_lambda_post_runner/layer/nodejs/post-runner"
+
+
+@pytest.fixture
+def waiting(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A runner in mode WaitUntil, which the helper finds as it would in a handler."""
+    stage = prepare(MODE="WaitUntil", COMMAND="")
+    monkeypatch.setenv(ADDRESS, "{}:{}".format(*stage.runner.address))
+    return stage
+
+
+@pytest.fixture
+def on_request(prepare: Prepare, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
+    """A runner in mode OnRequest, whose command keeps its input in `input`."""
+    stage = prepare(MODE="OnRequest")
+    stage.run_after(f"cat > {tmp_path / 'input'}")
+    monkeypatch.setenv(ADDRESS, "{}:{}".format(*stage.runner.address))
+    return stage
+
+
+def answer_and_poll(stage: Stage, handler: HandlerConnection, request_id: str) -> None:
+    """Answer the invocation; the poll after that is held."""
+    assert handler.answer(request_id).status == 202
+    handler.send_poll()
+    stage.runner.await_event("poll-held")
+    assert stage.runner.events("waits-ended") == []
+
+
+def poll_goes_on(runner: Running, request_id: str) -> bool:
+    runner.await_event("poll-relayed", nth=2)
+    return bool(runner.await_event("waits-ended", request_id)["expired"] == 0)
+
+
+# Python, with the runner
+
+
+def test_work_reaches_the_command_as_lines(on_request: Stage, tmp_path: Path) -> None:
+    handler = on_request.runner.connect()
+    request_id = on_request.next_invocation(handler)
+    day = dt.date(2026, 11, 24)
+    for data in ("text, with ü", b"\x00bytes", {"user": 7}, ["a\nb"], {"day": day}):
+        assert post_runner.work(data)
+    assert post_runner.work("by its id", request_id=request_id)
+    handler.answer(request_id)
+    on_request.runner.await_event("post-command-ended", request_id)
+    assert (tmp_path / "input").read_bytes().split(b"\n") == [
+        "text, with ü".encode(),
+        b"\x00bytes",
+        b'{"user": 7}',
+        b'["a\\nb"]',
+        b'{"day": "2026-11-24"}',
+        b"by its id",
+        b"",
+    ]
+
+
+def test_work_that_the_runner_refuses_is_not_taken(on_request: Stage) -> None:
+    assert not post_runner.work("for nobody")
+    handler = on_request.runner.connect()
+    on_request.next_invocation(handler)
+    assert not post_runner.work("for an unknown one", request_id="no-such-id")
+    assert not post_runner.work(b"x" * 2_000_000)
+    assert not post_runner.work("for two\r\n\r\nat once", request_id="a b\r\n")
+
+
+def test_a_held_block_keeps_the_poll_until_it_has_ended(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    with post_runner.hold():
+        answer_and_poll(waiting, handler, request_id)
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_a_held_block_that_raises_has_ended_too(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    with suppress(ZeroDivisionError), post_runner.hold(request_id):
+        answer_and_poll(waiting, handler, request_id)
+        raise ZeroDivisionError
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_a_future_is_waited_for(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    future: Future[int] = Future()
+    post_runner.wait_until(future)
+    answer_and_poll(waiting, handler, request_id)
+    future.set_result(1)
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+def test_a_thread_is_waited_for_and_started_if_it_was_not(waiting: Stage, *, is_started: bool) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait, args=[PATIENCE])
+    if is_started:
+        thread.start()
+    post_runner.wait_until(thread)
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_a_coroutine_runs_in_a_thread_with_the_handlers_context(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+    trace = contextvars.ContextVar("trace", default="none")
+    trace.set("begun in the handler")
+    seen = []
+
+    async def work() -> None:
+        seen.append(trace.get())
+        await asyncio.to_thread(go_on.wait, PATIENCE)
+
+    post_runner.wait_until(work())
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+    assert seen == ["begun in the handler"]
+
+
+def test_a_task_of_a_running_loop_is_waited_for(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+
+    async def handle() -> None:
+        go_on = asyncio.Event()
+        task = asyncio.create_task(go_on.wait())
+        post_runner.wait_until(task)
+        await asyncio.to_thread(answer_and_poll, waiting, handler, request_id)
+        go_on.set()
+        await task
+
+    asyncio.run(handle())
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_fails_has_ended(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+
+    async def fail() -> None:
+        await asyncio.to_thread(go_on.wait, PATIENCE)
+        raise ZeroDivisionError
+
+    post_runner.wait_until(fail())
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_of_two_invocations_in_flight_each_is_named(
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stage = prepare(MODE="OnRequest", environment={"AWS_LAMBDA_MAX_CONCURRENCY": "2"})
+    stage.run_after(f'cat > {tmp_path}/"$AWS_LAMBDA_POST_RUNNER_REQUEST_ID"')
+    monkeypatch.setenv(ADDRESS, "{}:{}".format(*stage.runner.address))
+    handlers = stage.runner.connect(), stage.runner.connect()
+    ids = [stage.next_invocation(handler) for handler in handlers]
+    assert not post_runner.work("whose?")
+    assert [post_runner.work(f"for {each}", request_id=each) for each in ids] == [True, True]
+    for handler, request_id in zip(handlers, ids, strict=True):
+        handler.answer(request_id)
+        stage.runner.await_event("post-command-ended", request_id)
+        assert (tmp_path / request_id).read_text() == f"for {request_id}\n"
+
+
+# Python, without the runner
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture(
+    params=["unset", "no address", "no port", "refused", "another", "hangs up", "babble", "silent"]
+)
+def absent(
+    request: pytest.FixtureRequest, runtime_api: FakeRuntimeApi, silent: socket.socket
+) -> Iterator[str | None]:
+    """Values of AWS_LAMBDA_RUNTIME_API under which there is no runner."""
+    match request.param:
+        case "unset":
+            yield None
+        case "no address":
+            yield "nonsense"
+        case "no port":
+            yield "127.0.0.1:port"
+        case "refused":
+            with socket.socket() as bound:
+                bound.bind(("127.0.0.1", 0))
+                yield f"127.0.0.1:{bound.getsockname()[1]}"
+        case "hangs up":
+            for ending in ("/work", "/wait"):
+                runtime_api.plan(ending, *[hang_up] * 4)
+            yield runtime_api.address
+        case "babble":
+            for ending in ("/work", "/wait"):
+                runtime_api.plan(ending, *[reply_bytes(b"what?\r\n\r\n")] * 4)
+            yield runtime_api.address
+        case "silent":
+            yield f"127.0.0.1:{silent.getsockname()[1]}"
+        case _:
+            yield runtime_api.address
+
+
+def test_without_the_runner_the_work_goes_on_and_nobody_waits(
+    absent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if absent is None:
+        monkeypatch.delenv(ADDRESS, raising=False)
+    else:
+        monkeypatch.setenv(ADDRESS, absent)
+    # A server that speaks no HTTP, or does not end what it says, costs our patience and no more.
+    monkeypatch.setattr(post_runner, "PATIENCE", 0.1)
+    done = [threading.Event() for _ in range(3)]
+
+    async def work() -> None:
+        done[0].set()
+
+    began = time.monotonic()
+    assert not post_runner.work("x")
+    with post_runner.hold():
+        pass
+    post_runner.wait_until(work())
+    post_runner.wait_until(threading.Thread(target=done[1].set))
+    future: Future[None] = Future()
+    post_runner.wait_until(future)
+    future.add_done_callback(lambda _: done[2].set())
+    future.set_result(None)
+    assert time.monotonic() - began < 5.0
+    assert all(each.wait(PATIENCE) for each in done)
+
+
+def test_the_helper_costs_a_function_next_to_no_start_up_time() -> None:
+    script = "import sys; before = set(sys.modules); import post_runner; print(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    heavy = {"asyncio", "concurrent.futures", "http.client", "json", "socket", "threading", "typing"}
+    assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_the_helper_is_written_for_the_pythons_that_lambda_still_has() -> None:
+    ast.parse(Path(post_runner.__file__).read_text(), feature_version=(3, 10))
+
+
+# Node
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
+
+class Node:
+    """A process of Node that runs a script with the helper at hand; the test can talk to it."""
+
+    def __init__(self, script: str, address: str | None, *arguments: str) -> None:
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HELPER": str(NODE_HELPER)}
+        if address is not None:
+            environment[ADDRESS] = address
+        self.process = subprocess.Popen(
+            ["node", *arguments, script],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def read(self) -> str:
+        """The next line that the script prints."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def go_on(self) -> None:
+        """Give the script a line to read."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go on\n")
+        self.process.stdin.flush()
+
+    def end(self) -> str:
+        """Wait for it to end by itself, and well; return what it said on standard error."""
+        _, errors = self.process.communicate(timeout=PATIENCE)
+        assert self.process.returncode == 0, errors
+        return errors
+
+
+def node(script: str, stage: Stage) -> Node:
+    return Node("const postRunner = require(process.env.HELPER);" + script, address_of(stage), "-e")
+
+
+def address_of(stage: Stage) -> str:
+    return "{}:{}".format(*stage.runner.address)
+
+
+@needs_node
+def test_node_hands_over_work_in_order(on_request: Stage, tmp_path: Path) -> None:
+    handler = on_request.runner.connect()
+    request_id = on_request.next_invocation(handler)
+    script = """
+        const circle = {}; circle.circle = circle;
+        const all = ["text, with ü", Buffer.from([0, 255]), { user: 7 }, ["a\\nb"], 7n, undefined, circle];
+        Promise.all(all.map((data) => postRunner.work(data))).then((taken) => console.log(JSON.stringify(taken)));
+    """
+    process = node(script, on_request)
+    assert json.loads(process.read()) == [True] * 6 + [False]
+    assert "cannot be handed over" in process.end()
+    handler.answer(request_id)
+    on_request.runner.await_event("post-command-ended", request_id)
+    assert (tmp_path / "input").read_bytes() == (
+        "text, with ü\n".encode() + b'\x00\xff\n{"user":7}\n["a\\nb"]\n"7"\n\n'
+    )
+
+
+@needs_node
+def test_node_need_not_await_what_it_asks(on_request: Stage, tmp_path: Path) -> None:
+    """The work has arrived although the event loop has not turned since: Node's runtime client blocks it."""
+    handler = on_request.runner.connect()
+    request_id = on_request.next_invocation(handler)
+    script = """
+        setTimeout(() => {
+            postRunner.work("not awaited");
+            console.log("asked");
+            require("fs").readSync(0, Buffer.alloc(10));
+        }, 100);
+    """
+    process = node(script, on_request)
+    assert process.read() == "asked"
+    handler.answer(request_id)
+    on_request.runner.await_event("post-command-ended", request_id)
+    assert (tmp_path / "input").read_bytes() == b"not awaited\n"
+    process.go_on()
+    assert process.end() == ""
+
+
+@needs_node
+@pytest.mark.parametrize("outcome", ["resolve", "reject"])
+def test_node_is_waited_for_until_its_promise_has_settled(waiting: Stage, outcome: str) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    script = f"""
+        const settled = new Promise((resolve, reject) => process.stdin.once("data", () => {outcome}("why")));
+        postRunner.waitUntil(settled).then((waits) => console.log(waits));
+        settled.catch(() => {{}}).then(() => process.stdin.destroy());
+    """
+    process = node(script, waiting)
+    assert process.read() == "true"
+    answer_and_poll(waiting, handler, request_id)
+    process.go_on()
+    assert poll_goes_on(waiting.runner, request_id)
+    assert process.end().startswith("post-runner:" if outcome == "reject" else "")
+
+
+@needs_node
+def test_node_keeps_what_it_was_told_while_its_event_loop_was_blocked(waiting: Stage) -> None:
+    """A response that goes up slowly blocks the loop for longer than the helper's patience."""
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    script = """
+        setTimeout(() => {
+            postRunner.waitUntil(new Promise((resolve) => setTimeout(resolve, 50))).then((it) => console.log(it));
+            Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+        }, 100);
+    """
+    process = node(script, waiting)
+    assert process.read() == "true"
+    process.end()
+    handler.answer(request_id)
+    assert waiting.next_invocation(handler) != request_id
+    assert waiting.runner.events("poll-held") == []
+
+
+@needs_node
+def test_node_names_the_invocation(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    script = f"""
+        const ids = ["{request_id}", "no-such-id"];
+        Promise.all(ids.map((id) => postRunner.work("x", id))).then((taken) => console.log(JSON.stringify(taken)));
+    """
+    process = node(script, waiting)
+    assert json.loads(process.read()) == [True, False]
+    process.end()
+
+
+@needs_node
+def test_a_module_of_node_can_import_it(waiting: Stage, tmp_path: Path) -> None:
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    (modules / "post-runner").symlink_to(NODE_HELPER)
+    script = tmp_path / "handler.mjs"
+    script.write_text(
+        "import { work, waitUntil } from 'post-runner'; console.log(typeof work, typeof waitUntil);"
+    )
+    process = Node(str(script), address_of(waiting))
+    assert process.read() == "function function"
+    assert process.end() == ""
+
+
+@needs_node
+def test_without_the_runner_nodes_work_goes_on_and_nobody_waits(absent: str | None) -> None:
+    script = """
+        const postRunner = require(process.env.HELPER);
+        const done = new Promise((resolve) => setTimeout(() => resolve("done"), 10));
+        Promise.all([postRunner.work("x"), postRunner.waitUntil(done), done]).then((all) => console.log(...all));
+    """
+    process = Node(script, absent, "-e")
+    assert process.read() == "false false done"
+    assert process.end() == ""
