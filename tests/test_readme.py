@@ -1,0 +1,20 @@
+"""The README says what the code says."""
+
+from pathlib import Path
+
+import pytest
+
+from aws_lambda_post_runner.settings import VARIABLES, Variable
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def settings_row(variable: Variable[object]) -> str:
+    """One line of the README's table of settings."""
+    default = f"`{variable.default}`" if variable.default else ""
+    return f"| `{variable.name}` | {default} | {variable.meaning} | {variable.valid} |"
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_each_setting_stands_in_the_readmes_table(variable: Variable[object]) -> None:
+    assert settings_row(variable) in README
