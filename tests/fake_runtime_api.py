@@ -97,11 +97,11 @@ class Exchange:
             else:
                 self._read_bytes(int(request.get("Content-Length") or 0))
         except PeerWentAway:
-            with self.api.change:
+            with self.api.changing():
                 request.cut = True
             connection.close()
             raise
-        with self.api.change:
+        with self.api.changing():
             request.whole = True
 
     def read_some(self, size: int) -> None:
@@ -137,7 +137,7 @@ class Exchange:
                 self._connection.receive_some()
 
     def _note(self, data: bytes) -> None:
-        with self.api.change:
+        with self.api.changing():
             request = self.request
             request.arrivals.append((time.time(), len(data)))
             request.body_size += len(data)
@@ -301,9 +301,8 @@ class FakeRuntimeApi:
 
     def close(self) -> None:
         """Close the listener and every connection: from now on connections are refused."""
-        with self.change:
+        with self.changing():
             self._is_closed = True
-            self.change.notify_all()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -335,10 +334,16 @@ class FakeRuntimeApi:
         all_headers = [("Content-Type", "application/json"), ("Lambda-Runtime-Aws-Request-Id", request_id)]
         if seconds is not None:
             all_headers.append(("Lambda-Runtime-Deadline-Ms", str(int((time.time() + seconds) * 1000))))
-        with self.change:
+        with self.changing():
             self._events.append(Event(request_id, [*all_headers, *headers], body))
-            self.change.notify_all()
         return request_id
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Change something that is waited for."""
+        with self.change:
+            yield
+            self.change.notify_all()
 
     def to(self, ending: str) -> list[Request]:
         """The requests so far whose target ends so."""
@@ -387,21 +392,16 @@ class FakeRuntimeApi:
         try:
             while connection.is_open:
                 request = Request(connection=number, head=connection.read_head(), received=time.time())
-                with self.change:
+                with self.changing():
                     self.requests.append(request)
                     script = self._script_for(request)
-                    self.change.notify_all()
                 script(Exchange(self, connection, request))
-                with self.change:
-                    self.change.notify_all()
         except PeerWentAway:
             pass
         except Exception as failure:  # noqa: BLE001 - it is for the test to raise, not for this thread
             self.failures.append(failure)
         finally:
             connection.close()
-            with self.change:
-                self.change.notify_all()
 
     def _script_for(self, request: Request) -> Script:
         for plan in self._plans:

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,6 @@ class Response:
     head: bytes
     body: bytes = b""
     trailers: bytes = b""
-    arrivals: list[tuple[float, int]] = field(default_factory=list)
-    """When (seconds since 1970) how many bytes of a body in chunks came."""
 
     @property
     def status(self) -> int:
@@ -99,12 +97,25 @@ class HandlerConnection:
         return response
 
     def _read_chunks(self, response: Response) -> None:
-        while size := int(self._connection.read_line(), 16):
-            response.body += self._connection.read(size)
-            response.arrivals.append((time.time(), size))
-            self._connection.read(2)
+        while chunk := self.read_chunk():
+            response.body += chunk
+        response.trailers = self.read_trailers()
+
+    def read_chunk(self) -> bytes:
+        """The next chunk of a body; empty: the last one."""
+        size = int(self._connection.read_line(), 16)
+        if not size:
+            return b""
+        chunk = self._connection.read(size)
+        self._connection.read(2)
+        return chunk
+
+    def read_trailers(self) -> bytes:
+        """The lines after the last chunk."""
+        trailers = b""
         while (line := self._connection.read_line()) != b"\r\n":
-            response.trailers += line
+            trailers += line
+        return trailers
 
     def exchange(
         self, method: str, target: str, body: bytes = b"", headers: Mapping[str, str] | None = None
