@@ -51,7 +51,7 @@ def system_calls(trial: Trial) -> dict[str, float]:
 def main() -> None:
     """Measure and tell."""
     chosen = contest.parse(contest.parser(__doc__))
-    cycles = 5_000 if chosen.quick else 100_000
+    cycles = 10_000 if chosen.quick else 100_000
     with tempfile.TemporaryDirectory() as directory:
         samples = Path(directory) / "samples"
         with Trial(sampled(chosen.python, samples), Traffic()) as trial:

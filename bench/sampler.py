@@ -20,7 +20,7 @@ from types import FrameType
 CLOCK_MONOTONIC_COARSE = 6
 TICK_SECONDS = time.clock_getres(CLOCK_MONOTONIC_COARSE)
 """The kernel's own tick, at which it counts processor time. With a shorter interval the timers would lag behind."""
-SAMPLES_BETWEEN_WRITES = 250
+SAMPLES_BETWEEN_WRITES = 50
 """The file is written over and over, since a proxy may end without cleaning up."""
 
 
