@@ -463,7 +463,8 @@ def _judged(parser: h11.Connection) -> object:
     try:
         return parser.next_event()
     except h11.RemoteProtocolError as error:
-        raise Malformed(str(error), error.error_status_hint) from None
+        # After a colon h11 shows the bytes it stumbled over; they may be of an event, and this is logged.
+        raise Malformed(str(error).partition(":")[0], error.error_status_hint) from None
 
 
 def _reason(status: int) -> bytes:
