@@ -5,6 +5,7 @@ goes out is written from what h11 parsed, names in their own case and order, wit
 connection only. Nothing here knows what a request means.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ _HOP_BY_HOP = frozenset(
 """
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host", b"connection", b"trailer"})
 """Headers that may not come as trailers, where they could only mislead (RFC 9110, 6.5.1)."""
+_TWO_LENGTHS = re.compile(rb"(?i)\ncontent-length:[^\n]*,")
+"""As a list in one line, where h11 takes two that are the same for one."""
 
 
 class Malformed(Exception):
@@ -152,7 +155,7 @@ def refuse_merged_lines(event: h11.Request | h11.InformationalResponse | h11.Res
     h11 mends a folded line and a doubled Content-Length. Another reader of the same bytes may take them for
     something else.
     """
-    if raw.count(b"\n") != len(event.headers) + 2:
+    if raw.count(b"\n") != len(event.headers) + 2 or _TWO_LENGTHS.search(raw):
         raise Malformed("a header is folded, or Content-Length is doubled")
 
 
