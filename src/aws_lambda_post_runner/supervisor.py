@@ -29,6 +29,8 @@ STOPPING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 """Those after which post work under way is cut off."""
 
 _BACKLOG = 128
+_BREATHER = 0.01
+"""Seconds until we try again to accept a connection when descriptors have run out."""
 _LAST_WORDS = 0.01
 """Seconds in which the connections of a handler that has exited are read to their end."""
 
@@ -94,7 +96,10 @@ async def _accept(listener: socket.socket, relay: "Relay", nursery: trio.Nursery
         await trio.lowlevel.wait_readable(listener)
         try:
             sock, _ = listener.accept()
-        except OSError:  # it went away before we looked, or descriptors have run out for now
+        except BlockingIOError:
+            continue  # it went away before we looked
+        except OSError:
+            await trio.sleep(_BREATHER)
             continue
         nursery.start_soon(relay.serve, sock)
 
