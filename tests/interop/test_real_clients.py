@@ -1,0 +1,59 @@
+"""With the runtime clients that Lambda's own runtimes have."""
+
+import json
+
+import pytest
+
+from tests.fake_runtime_api import NEXT, FakeRuntimeApi, answer_path
+from tests.running import Running
+
+from .conftest import StartHandler
+
+
+def next_poll_after(runtime_api: FakeRuntimeApi, runner: Running) -> float:
+    """When the second poll came to the Runtime API, once it has; with what the runner has said if it does not."""
+    try:
+        return runtime_api.await_request(NEXT, nth=2).received
+    except TimeoutError:
+        pytest.fail(runner.stderr.text)
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_a_handler_answers_and_then_finishes_two_seconds_of_work(
+    request: pytest.FixtureRequest, runtime_api: FakeRuntimeApi, language: str
+) -> None:
+    start_handler: StartHandler = request.getfixturevalue(f"start_{language}")
+    runner = start_handler("answers_first.handler", MODE="WaitUntil", COMMAND="")
+    request_id = runtime_api.invoke()
+    answer = runtime_api.await_whole_request(answer_path(request_id))
+    assert answer.body == b'"answered"'
+    assert runner.stdout is not None
+    finished = float(runner.stdout.await_line(lambda line: "finished at" in line).split()[-1])
+    polled = next_poll_after(runtime_api, runner)
+    assert finished - answer.received >= 1.9
+    assert polled >= finished
+    assert runner.await_event("waits-ended", request_id)["expired"] == 0
+    print(f"{language}: the work ended {finished - answer.received:.3f} s after the answer, ", end="")
+    print(f"the next poll came {(polled - finished) * 1000:.1f} ms after that")
+
+
+def test_pythons_threads_run_on_during_the_command(
+    runtime_api: FakeRuntimeApi, start_python: StartHandler
+) -> None:
+    runner = start_python("ticker.handler", COMMAND="sleep 2")
+    first, second = runtime_api.invoke(), runtime_api.invoke()
+    ended = runner.await_event("post-command-ended", first)["time"]
+    started = runner.await_event("post-command-started", first)["time"]
+    ticks = json.loads(runtime_api.await_whole_request(answer_path(second)).body)
+    during = [tick for tick in ticks if started <= tick <= ended]
+    assert len(during) >= 15
+    print(f"{len(during)} ticks of 100 ms in the {ended - started:.3f} s of the command")
+
+
+def test_the_error_that_a_python_handler_raises_is_known_by_name(
+    runtime_api: FakeRuntimeApi, start_python: StartHandler
+) -> None:
+    runner = start_python("broken.handler", COMMAND='echo "$AWS_LAMBDA_POST_RUNNER_ERROR_TYPE"')
+    runtime_api.invoke()
+    assert runner.stdout is not None
+    runner.stdout.await_line(lambda line: line == "LookupError")
