@@ -24,10 +24,10 @@ def serve(connection: http.client.HTTPConnection) -> None:
         head = connection.getresponse()
         event = json.loads(head.read())
         request_id = head.headers["Lambda-Runtime-Aws-Request-Id"]
-        answer(connection, f"{RUNTIME}/invocation/{request_id}", event, dict(head.headers))
+        answer(connection, f"{RUNTIME}/invocation/{request_id}", event)
 
 
-def answer(connection: http.client.HTTPConnection, path: str, event: Any, headers: dict[str, str]) -> None:
+def answer(connection: http.client.HTTPConnection, path: str, event: Any) -> None:
     match event:
         case {"do": "fail"}:
             post(connection, f"{path}/error", {"errorMessage": "as told", "errorType": "AsTold"})
@@ -45,10 +45,10 @@ def answer(connection: http.client.HTTPConnection, path: str, event: Any, header
             connection.request("POST", f"{path}/response", body, headers=head, encode_chunked=True)
             connection.getresponse().read()
         case _:
-            post(connection, f"{path}/response", returned(event, headers))
+            post(connection, f"{path}/response", returned(event))
 
 
-def returned(event: Any, headers: dict[str, str]) -> Any:
+def returned(event: Any) -> Any:
     """Do what the event says and return what the response is to be."""
     match event:
         case {"do": "sleep", "seconds": seconds}:
@@ -56,8 +56,8 @@ def returned(event: Any, headers: dict[str, str]) -> Any:
             return "slept"
         case {"do": "start a daemon", "seconds": seconds}:
             return subprocess.Popen(["sleep", str(seconds)], start_new_session=True).pid
-        case {"do": "tell headers"}:
-            return headers
+        case {"do": "tell pid"}:
+            return os.getpid()
         case {"do": "tell environ"}:
             return dict(os.environ)
         case _:

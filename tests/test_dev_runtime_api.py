@@ -459,6 +459,26 @@ async def test_a_client_that_asks_first_whether_to_send_is_told_to_go_on(on: Sta
         assert (await stream.receive_some()).startswith(b"HTTP/1.1 202 ")
 
 
+@played()
+async def test_what_is_not_http_is_hung_up_on(on: Stage) -> None:
+    host, _, port = on.runtime_api.rpartition(":")
+    async with await trio.open_tcp_stream(host, int(port)) as stream:
+        await stream.send_all(b"nonsense\r\n\r\n")
+        assert await stream.receive_some() == b""
+
+
+@played()
+async def test_a_connection_serves_one_request_after_the_other_until_it_is_closed(on: Stage) -> None:
+    host, _, port = on.endpoint.rpartition(":")
+    request = b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n%s\r\n"
+    async with await trio.open_tcp_stream(host, int(port)) as stream:
+        await stream.send_all(request % (1, b""))
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
+        await stream.send_all(request % (2, b"Connection: close\r\n"))
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 404 ")
+        assert await stream.receive_some() == b""
+
+
 class Upload:
     """A streamed response under way."""
 

@@ -16,33 +16,44 @@ class Ticker(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.ticks = 0
+        self.ticked = threading.Event()
+        """It has, at least once."""
 
     def run(self) -> None:
         """Tick for ever."""
         while True:
             time.sleep(TICK_S)
             self.ticks += 1
+            self.ticked.set()
 
 
 class Demo:
-    """Answers events and remembers its last answer."""
+    """Answers events, and remembers when it last did and how often the ticker had ticked then."""
 
-    def __init__(self) -> None:
-        self._ticker = Ticker()
-        self._ticker.start()
-        self._answered_at: float | None = None
-        self._ticks_then = 0
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
+        self._last: tuple[float, int] | None = None
 
     def __call__(self, event: dict[str, Any], _: object) -> dict[str, Any]:
         """Greet somebody, after a moment of work."""
-        ticks = self._ticker.ticks - self._ticks_then
-        if self._answered_at is not None:
-            passed = time.time() - self._answered_at
+        ticks = 0
+        if self._last is not None:
+            when, ticks_then = self._last
+            ticks = self._ticker.ticks - ticks_then
+            passed = time.time() - when
             print(f"my last answer was {passed:.1f} s ago; ticks of my thread since: {ticks}", flush=True)
         time.sleep(0.05)
         answer = {"greeting": f"Hello {event.get('name', 'world')}", "ticksSinceLastAnswer": ticks}
-        self._answered_at, self._ticks_then = time.time(), self._ticker.ticks
+        self._last = time.time(), self._ticker.ticks
         return answer
 
 
-handler = Demo()
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answer an event; the first one starts the ticker."""
+    if not _ticker.is_alive():
+        _ticker.start()
+    return _demo(event, context)
+
+
+_ticker = Ticker()
+_demo = Demo(_ticker)

@@ -84,18 +84,27 @@ class ExecutionEnvironment:
 
         Whatever invocation it had not finished has then ended too.
         """
+        # Shielded, because on Lambda too a handler is killed while the Runtime API is still there for it.
+        serving = trio.CancelScope(shield=True)
         with self._output, self._observer:
             async with trio.open_nursery() as self._nursery:
                 listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-                self._nursery.start_soon(trio.serve_listeners, self._runtime_api.serve, listeners)
+                self._nursery.start_soon(self._serve, listeners, serving)
                 self._nursery.start_soon(self._observer.run)
                 self._nursery.start_soon(self._output.run)
                 self._nursery.start_soon(self._watch_init)
                 port = listeners[0].socket.getsockname()[1]
-                reason = await self._run_handler(f"127.0.0.1:{port}")
-                self._drain()
-                self._runtime_api.handler_ended(reason)
+                try:
+                    reason = await self._run_handler(f"127.0.0.1:{port}")
+                    self._drain()
+                    self._runtime_api.handler_ended(reason)
+                finally:
+                    serving.cancel()
                 self._nursery.cancel_scope.cancel()
+
+    async def _serve(self, listeners: list[trio.SocketListener], scope: trio.CancelScope) -> None:
+        with scope:
+            await trio.serve_listeners(self._runtime_api.serve, listeners)
 
     async def _run_handler(self, address: str) -> str:
         """Run the handler and return how it ended, in the words that Lambda has for it."""
@@ -118,8 +127,8 @@ class ExecutionEnvironment:
             self._output.close_write()
             self._observer.close_write()
         self._sandbox = Sandbox(process.pid, f"{LOG_STREAM}={log_stream}")
-        self._recorder.now("environment-started", pid=process.pid, runtimeApi=address)
         try:
+            self._recorder.now("environment-started", pid=process.pid, runtimeApi=address)
             await process.wait()
         finally:
             await self._sandbox.kill()

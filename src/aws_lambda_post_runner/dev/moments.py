@@ -48,11 +48,7 @@ class Recorder:
     """Passes each moment on to everyone who wants to know."""
 
     def __init__(self, *sinks: Sink) -> None:
-        self._sinks = list(sinks)
-
-    def add(self, sink: Sink) -> None:
-        """Pass moments from now on to `sink` too."""
-        self._sinks.append(sink)
+        self._sinks = sinks
 
     def now(self, what: str, request_id: str | None = None, **details: Any) -> None:
         """Record that `what` happens now."""
