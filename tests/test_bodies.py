@@ -86,17 +86,6 @@ def test_trailers_arrive_intact_and_the_connection_stays_usable(stage: Stage, de
     assert stage.next_invocation(handler)
 
 
-def test_a_response_that_failed_half_way_has_the_outcome_error(stage: Stage) -> None:
-    stage.run_after(f"echo $AWS_LAMBDA_POST_RUNNER_ERROR_TYPE > {stage.folder}/type")
-    handler = stage.runner.connect()
-    request_id = stage.next_invocation(handler)
-    handler.begin_stream(answer_path(request_id))
-    handler.send_chunk(b"half of it")
-    handler.end_stream(b"Lambda-Runtime-Function-Error-Type: Function.HalfWay\r\n")
-    assert stage.runner.await_event("post-command-ended", request_id)["outcome"] == "error"
-    assert (stage.folder / "type").read_text() == "Function.HalfWay\n"
-
-
 # Cuts.
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -74,99 +73,14 @@ def test_the_shell_is_bash_unless_another_is_named(prepare: Prepare, tmp_path: P
         assert Path((tmp_path / "shell").read_text().strip()).samefile(shell)
 
 
-# What it knows.
+# What it gets.
 
 
-def environment_of_command(stage: Stage, handler: HandlerConnection, **event: object) -> dict[str, str]:
-    return environments_of_commands(stage, handler, **event)[0]
-
-
-def environments_of_commands(
-    stage: Stage, handler: HandlerConnection, **event: object
-) -> list[dict[str, str]]:
-    """The environments that the command gets after a response and after an error, in this order."""
-    seen = []
-    for answer in (handler.answer, handler.answer_error):
-        request_id = stage.next_invocation(handler, **event)
-        file = stage.folder / request_id
-        stage.run_after(f"env -0 > {file}")
-        answer(request_id)
-        stage.runner.await_event("post-command-ended", request_id)
-        pairs = [each.partition("=") for each in file.read_text().split("\0") if each]
-        seen.append({name: value for name, _, value in pairs})
-    return seen
-
-
-def ours(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name[len(PREFIX) :]: value for name, value in environment.items() if name.startswith(PREFIX)}
-
-
-def test_the_command_gets_the_handlers_environment_and_the_real_address(prepare: Prepare) -> None:
+def test_the_command_gets_the_handlers_environment_and_its_output_is_ours(prepare: Prepare) -> None:
     stage = prepare(environment={"SOMETHING": "of the handler's"})
-    seen = environment_of_command(stage, stage.runner.connect())
-    assert seen["SOMETHING"] == "of the handler's"
-    assert seen["AWS_LAMBDA_RUNTIME_API"] == stage.runtime_api.address
-
-
-def test_the_command_is_told_what_is_known_of_the_invocation(stage: Stage) -> None:
-    headers = [
-        ("Lambda-Runtime-Aws-Tenant-Id", "blue"),
-        ("Lambda-Runtime-Invoked-Function-Arn", "arn:here"),
-        ("Lambda-Runtime-Trace-Id", "Root=1"),
-        ("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 20_000)),
-    ]
-    handler = stage.runner.connect()
-    after_response, after_error = environments_of_commands(stage, handler, headers=headers, seconds=None)
-    assert after_response["_X_AMZN_TRACE_ID"] == "Root=1"
-    known = ours(after_response)
-    assert known["REQUEST_ID"] == stage.runner.events("settled")[0]["requestId"]
-    assert known["OUTCOME"] == "response"
-    assert known["FUNCTION_ARN"] == "arn:here"
-    assert known["DEADLINE_MS"] == headers[3][1]
-    assert 10_000 < int(known["REMAINING_MS"]) < 20_000
-    assert known["TENANT_ID"] == "blue"
-    assert known["COLD_START"] == "true"
-    assert "ERROR_TYPE" not in known
-    known = ours(after_error)
-    assert known["OUTCOME"] == "error"
-    assert known["ERROR_TYPE"] == "Function.Broken"
-    assert known["COLD_START"] == "false"
-
-
-def test_what_is_not_known_is_left_out_even_if_the_handler_has_such_a_variable(prepare: Prepare) -> None:
-    stage = prepare(
-        environment={"_X_AMZN_TRACE_ID": "another's"}, TENANT_ID="another's", ERROR_TYPE="another's"
-    )
-    seen = environment_of_command(stage, stage.runner.connect(), seconds=None)
-    assert "_X_AMZN_TRACE_ID" not in seen
-    unknown = {"TENANT_ID", "ERROR_TYPE", "DEADLINE_MS", "REMAINING_MS", "FUNCTION_ARN", "EVENT_FILE"}
-    assert not unknown & set(ours(seen))
-
-
-def test_the_command_gets_the_event_and_the_response_as_private_files_if_asked_for(prepare: Prepare) -> None:
-    stage = prepare(CAPTURE="event,response")
-    log = stage.folder / "log"
-    stage.run_after(
-        f"cat ${PREFIX}EVENT_FILE ${PREFIX}RESPONSE_FILE > {log}; ls -l ${PREFIX}EVENT_FILE >> {log}"
-    )
-    handler = stage.runner.connect()
-    handler.answer(stage.next_invocation(handler, body=b"the event,"), b"the response\n")
-    stage.runner.await_event("post-command-ended")
-    bodies, listed = log.read_text().splitlines()
-    assert bodies == "the event,the response"
-    assert listed.startswith("-rw-------")
-    assert not Path(listed.split()[-1]).exists()
-
-
-def test_what_is_too_large_to_be_captured_is_left_out_and_reported(prepare: Prepare) -> None:
-    stage = prepare(CAPTURE="event,response", CAPTURE_LIMIT="10", LOG_LEVEL="info")
-    log = stage.folder / "log"
-    stage.run_after(f'echo "${{{PREFIX}EVENT_FILE-none}}" > {log}')
-    handler = stage.runner.connect()
-    handler.answer(stage.next_invocation(handler, body=b"eleven byte"), b"ten bytes!")
-    assert stage.runner.await_event("post-command-ended")["notCaptured"] == ["event"]
-    assert log.read_text() == "none\n"
-    stage.runner.stderr.await_line(lambda line: "without the event, which could not be captured" in line)
+    stage.run_after('echo "output: $SOMETHING"')
+    run_command(stage, stage.runner.connect())
+    stage.runner.await_output("output: of the handler's")
 
 
 # However it ends, the function goes on.
