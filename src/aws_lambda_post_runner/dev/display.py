@@ -22,6 +22,34 @@ REFRESH_S = 0.1
 PLAIN_WIDTH = 110
 """Columns, where there is no terminal to ask."""
 
+# As rich has it, but with the reader's own fonts: the picture is to show where nothing can be fetched, too.
+SVG_FORMAT = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{
+  font-family: ui-monospace, "Fira Code", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+  font-size: {char_height}px;
+  line-height: {line_height}px;
+}}
+.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
+
 
 class Display(Protocol):
     """Shows moments as they come."""
@@ -84,7 +112,7 @@ class TimelineDisplay:
             case "handed":
                 self._idle_since = None
         if complete is not None:
-            self._print(draw(complete, moment.time, self._console.width))
+            self._print(draw(complete, moment.time, self._console.width), Text())
 
     async def run(self) -> None:
         """Redraw what is under way until cancelled."""
@@ -104,7 +132,7 @@ class TimelineDisplay:
         console = Console(record=True, width=PLAIN_WIDTH, file=StringIO(), force_terminal=True)
         for renderable in self._printed:
             console.print(renderable)
-        console.save_svg(str(path), title=title)
+        console.save_svg(str(path), title=title, code_format=SVG_FORMAT)
 
     def _print(self, *renderables: RenderableType) -> None:
         for renderable in renderables:
@@ -113,7 +141,9 @@ class TimelineDisplay:
 
     def _heading(self, address: str) -> Iterable[RenderableType]:
         runner = "under the post runner" if self._options.runner else "without the post runner: no post work"
-        yield Text.assemble((shlex.join(self._options.handler), "bold"), f", {runner}")
+        program, *arguments = self._options.handler
+        command = shlex.join([Path(program).name, *arguments])
+        yield Text.assemble((command, "bold"), f", {runner}")
         yield Text(f"  invoke it: curl -d '{{}}' http://{address}{INVOKE_PATH}", "cyan")
 
     def _under_way(self, now: float) -> Iterable[RenderableType]:

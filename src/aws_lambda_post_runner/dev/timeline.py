@@ -207,13 +207,18 @@ def _columns(all_rows: list[Row], width: int) -> Iterable[tuple[int, int]]:
     origin, scale = first - shown, width / (busy + shown)
     for row in all_rows:
         begin = min(width - 1, math.floor((max(row.begin, origin) - origin) * scale))
-        end = min(width, max(begin + 1, math.ceil((row.end - origin) * scale)))
+        end = min(width, max(begin + 1, math.floor((row.end - origin) * scale)))
         yield begin, end
 
 
 def _bar(row: Row, begin: int, end: int) -> Text:
-    cell = "▲" if row.begin == row.end else "░" if row.label == "frozen" else "█"
-    return Text(" " * begin + cell * (end - begin), row.style, no_wrap=True)
+    if row.begin == row.end:
+        cell, style = "▲", row.style
+    elif row.label == "frozen":
+        cell, style = "░", row.style
+    else:  # the background fills what a font leaves open between two cells
+        cell, style = "█", f"{row.style} on {row.style}"
+    return Text.assemble(" " * begin, (cell * (end - begin), style), no_wrap=True)
 
 
 def summary(blocks: list[Block]) -> str:
