@@ -418,6 +418,7 @@ async def test_concurrent_polls_get_one_event_each(on: Stage) -> None:
         on.start_invoke(str(number))
     events = [await on.next() for _ in range(16)]
     assert sorted(int(event.body) for event, _ in events) == list(range(16))
+    assert len({event.headers["lambda-runtime-invocation-id"] for event, _ in events}) == 16
     assert on.host.told.count("handed") == 16
 
 

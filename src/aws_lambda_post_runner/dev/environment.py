@@ -37,6 +37,7 @@ FUNCTION_VARIABLES = {
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3008",
     "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+    "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test_function",
     "AWS_REGION": "us-east-1",
 }
 MAX_CONCURRENCY = "AWS_LAMBDA_MAX_CONCURRENCY"
@@ -76,8 +77,10 @@ class ExecutionEnvironment:
         self._output = PipeLines(self._show)
         self._ready = trio.Event()
         self._awaiting_command: dict[str, Invocation] = {}
+        # What marks its processes must be unique, and on Lambda a log stream's name is just that.
+        self._log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
+        self._sandbox = Sandbox(f"{LOG_STREAM}={self._log_stream}")
         self._nursery: trio.Nursery
-        self._sandbox: Sandbox
 
     async def run(self) -> None:
         """Start the handler and return when all of its processes have ended, by themselves or by us.
@@ -108,12 +111,10 @@ class ExecutionEnvironment:
 
     async def _run_handler(self, address: str) -> str:
         """Run the handler and return how it ended, in the words that Lambda has for it."""
-        # What marks its processes must be unique, and on Lambda a log stream's name is just that.
-        log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
         try:
             process = await trio.lowlevel.open_process(
                 self._command(),
-                env=self._handler_environ(address) | {LOG_STREAM: log_stream},
+                env=self._handler_environ(address),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output.write_fd,
                 stderr=self._output.write_fd,
@@ -126,7 +127,7 @@ class ExecutionEnvironment:
         finally:
             self._output.close_write()
             self._observer.close_write()
-        self._sandbox = Sandbox(process.pid, f"{LOG_STREAM}={log_stream}")
+        self._sandbox.add_leader(process.pid)
         try:
             self._recorder.now("environment-started", pid=process.pid, runtimeApi=address)
             await process.wait()
@@ -146,6 +147,7 @@ class ExecutionEnvironment:
     def _handler_environ(self, address: str) -> dict[str, str]:
         environ = self._environ | {
             ADDRESS_VARIABLE: address,
+            LOG_STREAM: self._log_stream,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(math.ceil(self._options.timeout_s)),
         }
         environ.pop(MAX_CONCURRENCY, None)
@@ -225,7 +227,7 @@ class ExecutionEnvironment:
             return
         self._recorder.record(Moment(what, observed.pop("time"), request_id, observed))
         if what == "post-command-started":
-            self._sandbox.add_group(observed["pid"])
+            self._sandbox.add_leader(observed["pid"])
         if what == "post-command-ended" and request_id in self._awaiting_command:
             self._runtime_api.end(self._awaiting_command.pop(request_id), "answered")
 

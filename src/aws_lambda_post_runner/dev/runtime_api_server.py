@@ -5,6 +5,7 @@ It knows no process: what a poll means for them (freeze, thaw, deadline) is its 
 
 import json
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -180,6 +181,7 @@ class RuntimeApi:
             runtime_api.TRACE_ID: invocation.trace_id,
             runtime_api.TENANT_ID: invocation.call.tenant_id,
             b"lambda-runtime-client-context": invocation.call.client_context,
+            runtime_api.INVOCATION_ID: str(uuid.uuid4()) if self._function.concurrent else None,
         }
         # In the case that Lambda writes them: some custom runtimes look for them with grep.
         named = [(name.decode().title(), value) for name, value in values.items() if value is not None]

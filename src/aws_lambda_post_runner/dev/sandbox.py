@@ -16,20 +16,16 @@ KILL_TIMEOUT_S = 2.0
 
 
 class Sandbox:
-    """All processes that came from the process `pid`, which leads a session of its own.
+    """All processes that have `mark`, a NAME=VALUE, in their environment, or are in a session or group of ours."""
 
-    `mark` is a NAME=VALUE that is in the environment of every one of them and of nobody else.
-    """
-
-    def __init__(self, pid: int, mark: str) -> None:
-        self._session = pid
+    def __init__(self, mark: str) -> None:
         self._mark = mark.encode()
-        self._groups = {pid}
+        self._leaders: set[int] = set()
         self._frozen: set[int] = set()
 
-    def add_group(self, pid: int) -> None:
-        """Learn of a process group: it is how processes are found where there is no /proc."""
-        self._groups.add(pid)
+    def add_leader(self, pid: int) -> None:
+        """Learn of a process that leads a session, or at least a process group, of ours."""
+        self._leaders.add(pid)
 
     def freeze(self) -> int:
         """Stop every process and return their number. Looks again until no new one has been forked meanwhile."""
@@ -54,7 +50,7 @@ class Sandbox:
     def _targets(self) -> set[int]:
         """Return what `os.kill` takes: process ids, or negative process group ids."""
         if not PROC.is_dir():
-            return {-group for group in self._groups if _exists(-group)}
+            return {-pid for pid in self._leaders if _exists(-pid)}
         pids = (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
         return {pid for pid in pids if self._is_ours(pid)}
 
@@ -64,7 +60,7 @@ class Sandbox:
             state, _, _, session = (PROC / f"{pid}/stat").read_bytes().rpartition(b")")[2].split()[:4]
             if state == b"Z":
                 return False
-            return int(session) == self._session or self._mark in (
+            return int(session) in self._leaders or self._mark in (
                 PROC / f"{pid}/environ"
             ).read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile, or is another user's
