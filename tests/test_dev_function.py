@@ -237,7 +237,10 @@ def test_the_command_knows_what_the_caller_said(start: Start) -> None:
     function = start(options(command))
     url = f"http://{function.address}{INVOKE_PATH}"
     headers = ["-H", "X-Amz-Tenant-Id: blue", "-H", "X-Amzn-Trace-Id: Root=1-a-b"]
-    subprocess.run(["curl", "-sS", *headers, "-d", "{}", url], check=True, timeout=20, capture_output=True)
+    curl = ["curl", "-sSi", *headers, "-d", '{"n": 1}', url]
+    done = subprocess.run(curl, check=True, timeout=20, capture_output=True, text=True)
+    assert done.stdout.startswith("HTTP/1.1 200 OK")
+    assert done.stdout.endswith('{"n": 1}')
     function.wait_for("ended")
     assert "tenant blue, trace Root=1-a-b" in function.output
 

@@ -143,6 +143,13 @@ def test_an_answer_that_was_cut_short_is_said_to_be() -> None:
     assert "after 4.00 s" in line(block, "end")
 
 
+def test_an_invocation_that_had_to_wait_for_its_turn_shows_it() -> None:
+    late: list[Told] = [("sent", 10.0, {"type": "Event"}), ("handed", 12.0, {}), *DONE[4:]]
+    [block] = told(*late).done
+    assert "2.00 s for its turn" in line(block, "queued")
+    assert "·" in line(block, "queued")
+
+
 def test_what_the_handler_waited_for_is_a_bar_too() -> None:
     waits = ("waits-ended", 13.5, {"expired": 0})
     [block] = told(*COLD[:6], waits, ("ended", 13.5, {"how": "polled"})).done

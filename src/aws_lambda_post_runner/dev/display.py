@@ -121,9 +121,11 @@ class TimelineDisplay:
             await trio.sleep(REFRESH_S)
 
     def close(self) -> None:
-        """Clear what was under way and sum up."""
+        """Show what was cut off under way, and sum up."""
         if self._live is not None:
             self._live.stop()
+        for block in self._timeline.open.values():
+            self._print(draw(block, time.time(), self._console.width), Text())
         if self._timeline.done:
             self._print(Text(summary(self._timeline.done), "bold"))
 

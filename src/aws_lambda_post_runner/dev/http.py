@@ -5,6 +5,7 @@ It knows nothing of Lambda. It favours plain code over speed: this is for a lapt
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import h11
 import trio
@@ -95,12 +96,12 @@ class ServerConnection:
 
     async def reply(self, status: int, headers: Headers, body: bytes = b"") -> None:
         """Send a whole reply. Raises `Disconnected`."""
-        head = h11.Response(status_code=status, headers=[*headers, ("Content-Length", str(len(body)))])
+        head = _head(status, [*headers, ("Content-Length", str(len(body)))])
         await self._send(head, h11.Data(data=body), h11.EndOfMessage())
 
     async def start_reply(self, status: int, headers: Headers) -> None:
         """Send a reply's head; without a Content-Length its body goes out in chunks."""
-        await self._send(h11.Response(status_code=status, headers=list(headers)))
+        await self._send(_head(status, headers))
 
     async def send_part(self, data: bytes) -> None:
         """Send a part of the reply's body."""
@@ -185,6 +186,10 @@ async def _receive_reply(
                     on_part(bytes(data))
             case h11.EndOfMessage():
                 return Reply(status, headers, b"".join(parts))
+
+
+def _head(status: int, headers: Headers) -> h11.Response:
+    return h11.Response(status_code=status, reason=HTTPStatus(status).phrase, headers=list(headers))
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

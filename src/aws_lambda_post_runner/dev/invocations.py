@@ -24,7 +24,6 @@ class Call:
     """What a caller sent."""
 
     event: bytes
-    content_type: str = "application/json"
     waits: bool = True
     """False for X-Amz-Invocation-Type: Event, whose caller is let go at once."""
     client_context: str | None = None

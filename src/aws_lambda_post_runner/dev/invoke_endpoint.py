@@ -66,7 +66,6 @@ class InvokeEndpoint:
             return
         call = Call(
             event=body,
-            content_type=request.headers.get("content-type", "application/json"),
             waits=kind == "RequestResponse",
             client_context=client_context,
             trace_id=request.headers.get("x-amzn-trace-id"),

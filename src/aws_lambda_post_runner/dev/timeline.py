@@ -16,6 +16,10 @@ NOTE_WIDTH = 34
 # A freeze can last for hours; what is longer than the rest of the block is cut to this share of it.
 FROZEN_SHARE = 0.5
 
+# What is shorter is no waiting, but the way through this process.
+QUEUED_S = 0.01
+CELLS = {"frozen": "░", "queued": "·"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -148,6 +152,9 @@ def rows(block: Block, now: float) -> list[Row]:
     if block.frozen is not None:
         began, ended = block.frozen
         found.append(Row("frozen", "blue", began, ended, f"{in_words(ended - began)} before this event"))
+    if block.init_began is None and block.handed is not None and block.handed - block.sent > QUEUED_S:
+        waited = block.handed - block.sent
+        found.append(Row("queued", "dim", block.sent, block.handed, f"{in_words(waited)} for its turn"))
     if block.init_began is not None:
         ready = block.ready or block.ended or now
         found.append(Row("init", "magenta", block.init_began, ready, in_words(ready - block.init_began)))
@@ -212,12 +219,11 @@ def _columns(all_rows: list[Row], width: int) -> Iterable[tuple[int, int]]:
 
 
 def _bar(row: Row, begin: int, end: int) -> Text:
+    cell, style = CELLS.get(row.label, "█"), row.style
     if row.begin == row.end:
-        cell, style = "▲", row.style
-    elif row.label == "frozen":
-        cell, style = "░", row.style
-    else:  # the background fills what a font leaves open between two cells
-        cell, style = "█", f"{row.style} on {row.style}"
+        cell = "▲"
+    elif cell == "█":  # the background fills what a font leaves open between two cells
+        style = f"{style} on {style}"
     return Text.assemble(" " * begin, (cell * (end - begin), style), no_wrap=True)
 
 
