@@ -30,7 +30,7 @@ from aws_lambda_post_runner.settings import Level, read
 
 from .strict_http import Headers, Message, Reading, read_requests, read_responses
 
-INPUTS = int(os.environ.get("POST_RUNNER_INPUTS", "300"))
+INPUTS = int(os.environ.get("POST_RUNNER_INPUTS", "150"))
 PATIENCE = 10.0
 """Seconds after which a conversation counts as hanging; the longest takes a small part of one."""
 CUSHION = 0.0005

@@ -1,0 +1,1 @@
+"""Invocations by the thousand, with faults drawn at random: nothing is lost, doubled or left behind."""

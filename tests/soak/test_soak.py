@@ -1,0 +1,142 @@
+"""Nothing is lost, doubled or left behind, whatever goes wrong, however often.
+
+`SOAK_INVOCATIONS` says how many invocations there are, `SOAK_SEED` from which seed their faults are drawn; the
+summary is printed (`pytest -rP`). The runner, the handler and the commands are real processes.
+"""
+
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from .handler import STATUS
+from .plan import draw_plans
+from .runtime_api import LINE, RuntimeApi
+
+INVOCATIONS = int(os.environ.get("SOAK_INVOCATIONS", "5000"))
+SECONDS_EACH = 0.1
+"""How long an invocation may take on average, and twenty times what it does; only a hang takes longer."""
+MORE_DESCRIPTORS = 4
+MORE_MEMORY = 4 * 1024 * 1024
+"""What flat means: by how much the second half may have more than the second quarter."""
+
+COMMAND = f"""
+id=$AWS_LAMBDA_POST_RUNNER_REQUEST_ID
+printf '%-{LINE - 1}s\\n' "$id $AWS_LAMBDA_POST_RUNNER_OUTCOME" >> "$SOAK_LOG"
+case $id in
+*-fails) exit 3 ;;
+*-killed) kill -KILL $$ ;;
+*-leaves) sleep 0.5 & ;;
+*-overruns) trap '' TERM; sleep 60 ;;
+esac
+"""
+
+pytestmark = pytest.mark.soak
+
+
+class Soak:
+    """One run: its files, its mark on every process, and the Runtime API's accounts."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.log, self.events, self.said = folder / "log", folder / "events", folder / "said"
+        self.log.touch()
+        self.mark = f"SOAK_MARK={seed}-{os.getpid()}"
+        self._seed = seed
+        self.status: int | None = None
+
+    async def run(self) -> RuntimeApi:
+        """Let the handler have all its invocations, and see the runner exit."""
+        with self.log.open("rb") as log, self.said.open("wb") as said:
+            api = RuntimeApi(draw_plans(INVOCATIONS, self._seed), INVOCATIONS, self._seed, log.fileno())
+            with trio.fail_after(60 + INVOCATIONS * SECONDS_EACH):
+                async with trio.open_nursery() as nursery:
+                    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+                    nursery.start_soon(partial(trio.serve_listeners, api.serve, listeners))
+                    address = "{}:{}".format(*listeners[0].socket.getsockname())
+                    runner = await trio.lowlevel.open_process(
+                        [sys.executable, "-m", "aws_lambda_post_runner", *self._handler()],
+                        env=self._environment(address),
+                        stderr=said,
+                    )
+                    api.runner_pid = runner.pid
+                    try:
+                        self.status = await runner.wait()
+                    finally:
+                        runner.kill()
+                    nursery.cancel_scope.cancel()
+        return api
+
+    def processes(self) -> list[str]:
+        """What still runs of all that was started."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if self.mark.encode() in (path / "environ").read_bytes():
+                    found.append((path / "cmdline").read_text())
+            except OSError:
+                continue  # it has ended meanwhile, or is not ours
+        return found
+
+    def _handler(self) -> list[str]:
+        return [sys.executable, "-S", str(Path(__file__).parent / "handler.py"), str(self.events)]
+
+    def _environment(self, address: str) -> dict[str, str]:
+        name, _, mark = self.mark.partition("=")
+        own = {
+            "AWS_LAMBDA_RUNTIME_API": address,
+            "AWS_LAMBDA_POST_RUNNER_COMMAND": COMMAND,
+            "AWS_LAMBDA_POST_RUNNER_SHELL": "/bin/sh",
+            "SOAK_LOG": str(self.log),
+            name: mark,
+        }
+        return {"PATH": os.environ["PATH"], **own}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the runner is looked at in /proc")
+def test_nothing_is_lost_doubled_or_left_behind(tmp_path: Path) -> None:
+    seed = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"SOAK_SEED={seed}")
+    soak, began = Soak(tmp_path, seed), time.monotonic()
+    api = trio.run(soak.run)
+    summarise(api, time.monotonic() - began)
+
+    assert api.problems == []
+    assert soak.status == STATUS
+    assert "Traceback" not in soak.said.read_text()
+    assert api.handed_out == list(range(INVOCATIONS))
+    assert json.loads(soak.events.read_text()) == api.handed_out
+    assert Counter(map(str.strip, soak.log.read_text().splitlines())) == api.accepted
+    await_end_of(soak)
+    check_flat([descriptors for descriptors, _ in api.samples], MORE_DESCRIPTORS)
+    check_flat([memory for _, memory in api.samples], MORE_MEMORY)
+
+
+def await_end_of(soak: Soak) -> None:
+    """Commands leave processes behind that end by themselves half a second later; all others have ended."""
+    ends = time.monotonic() + 5
+    while left := soak.processes():
+        assert all(each.startswith("sleep\0000.5") for each in left)
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def check_flat(samples: list[int], more: int) -> None:
+    quarter = len(samples) // 4
+    assert max(samples[2 * quarter :]) - max(samples[quarter : 2 * quarter]) <= more, samples
+
+
+def summarise(api: RuntimeApi, seconds: float) -> None:
+    done, taken = len(api.handed_out), api.accepted.total()
+    print(f"{done} invocations in {seconds:.0f} s ({done / seconds:.0f} per s), {taken} answers accepted")
+    print(f"{api.kinds.total()} things went wrong:")
+    for kind, count in sorted(api.kinds.items()):
+        print(f"{count:9}  {kind}")
+    for when, (descriptors, memory) in zip(("begin", "end"), (api.samples[1], api.samples[-1]), strict=True):
+        print(f"at the {when}: {descriptors} descriptors, {memory / 1024 / 1024:.1f} MiB resident")
