@@ -36,7 +36,7 @@ class Invocation:
     """Tokens of what the handler asked us to wait for and that has not ended."""
     waited_for: bool = False
     """Whether the handler ever asked us to wait for something."""
-    captured: dict[str, memoryview | None] = field(default_factory=dict)
+    captured: dict[str, list[bytearray] | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
 
 

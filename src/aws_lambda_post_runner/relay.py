@@ -148,7 +148,7 @@ class Relay:
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
-            invocation.captured["event"] = capture.view
+            invocation.captured["event"] = capture.pieces
         return request.keep_alive
 
     async def _answer(
@@ -192,7 +192,7 @@ class Relay:
     ) -> None:
         """The caller has its answer: post work begins, and from here on polls are held."""
         if tap is not None and "response" in self._capture:
-            invocation.captured["response"] = tap.view
+            invocation.captured["response"] = tap.pieces
         failed_half_way = dict(trailers).get(runtime_api.ERROR_TYPE)
         if failed_half_way is not None:
             outcome = Outcome.ERROR
