@@ -52,8 +52,9 @@ def emulator(parts: Path) -> Path:
 def start_python(start: Start) -> StartHandler:
     """Start a handler such as `ticker.handler` under awslambdaric."""
 
-    def start_handler(name: str, **settings: str) -> Running:
-        return start([*PYTHON_CLIENT, name], environment={"PYTHONPATH": str(HANDLERS), **prefixed(settings)})
+    def start_handler(name: str, environment: Mapping[str, str] | None = None, **settings: str) -> Running:
+        variables = {"PYTHONPATH": str(HANDLERS), **(environment or {}), **prefixed(settings)}
+        return start([*PYTHON_CLIENT, name], environment=variables)
 
     return start_handler
 

@@ -1,6 +1,7 @@
 """With the runtime clients that Lambda's own runtimes have."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -18,22 +19,31 @@ def next_poll_after(runtime_api: FakeRuntimeApi, runner: Running) -> float:
         pytest.fail(runner.stderr.text)
 
 
-@pytest.mark.parametrize("language", ["python", "node"])
+@pytest.mark.parametrize(
+    ("language", "handler", "body"),
+    [
+        ("python", "answers_first.handler", b'"answered"'),
+        ("node", "answers_first.handler", b'"answered"'),
+        ("node", "streams.handler", b"answered in pieces"),
+    ],
+)
 def test_a_handler_answers_and_then_finishes_two_seconds_of_work(
-    request: pytest.FixtureRequest, runtime_api: FakeRuntimeApi, language: str
+    request: pytest.FixtureRequest, runtime_api: FakeRuntimeApi, language: str, handler: str, body: bytes
 ) -> None:
     start_handler: StartHandler = request.getfixturevalue(f"start_{language}")
-    runner = start_handler("answers_first.handler", MODE="WaitUntil", COMMAND="")
+    runner = start_handler(handler, MODE="WaitUntil", COMMAND="")
     request_id = runtime_api.invoke()
     answer = runtime_api.await_whole_request(answer_path(request_id))
-    assert answer.body == b'"answered"'
+    assert answer.body == body
     assert runner.stdout is not None
     finished = float(runner.stdout.await_line(lambda line: "finished at" in line).split()[-1])
     polled = next_poll_after(runtime_api, runner)
     assert finished - answer.received >= 1.9
     assert polled >= finished
     assert runner.await_event("waits-ended", request_id)["expired"] == 0
-    print(f"{language}: the work ended {finished - answer.received:.3f} s after the answer, ", end="")
+    print(
+        f"{language}, {handler}: the work ended {finished - answer.received:.3f} s after the answer, ", end=""
+    )
     print(f"the next poll came {(polled - finished) * 1000:.1f} ms after that")
 
 
@@ -57,3 +67,24 @@ def test_the_error_that_a_python_handler_raises_is_known_by_name(
     runtime_api.invoke()
     assert runner.stdout is not None
     runner.stdout.await_line(lambda line: line == "LookupError")
+
+
+def test_of_two_invocations_in_flight_each_hands_over_its_own(
+    runtime_api: FakeRuntimeApi, start_python: StartHandler, tmp_path: Path
+) -> None:
+    """On Managed Instances, where awslambdaric has a process for each."""
+    meeting, inputs = tmp_path / "meeting", tmp_path / "inputs"
+    meeting.mkdir()
+    inputs.mkdir()
+    runner = start_python(
+        "meets.handler",
+        {"AWS_LAMBDA_MAX_CONCURRENCY": "2", "MEETING": str(meeting)},
+        MODE="OnRequest",
+        COMMAND=f'cat > {inputs}/"$AWS_LAMBDA_POST_RUNNER_REQUEST_ID"',
+    )
+    ids = [runtime_api.invoke(b'{"number": %d}' % number) for number in range(2)]
+    for number, request_id in enumerate(ids):
+        answer = runtime_api.await_whole_request(answer_path(request_id))
+        assert json.loads(answer.body) == {"taken": True, "met": True}
+        runner.await_event("post-command-ended", request_id)
+        assert (inputs / request_id).read_bytes() == b'{"number": %d}\n' % number
