@@ -33,6 +33,8 @@ _BREATHER = 0.01
 """Seconds until we try again to accept a connection when descriptors have run out."""
 _LAST_WORDS = 0.01
 """Seconds in which the connections of a handler that has exited are read to their end."""
+_LAST_ANSWER = 2.0
+"""Seconds for an answer that was under way then; a child of the handler's could hold its connection for ever."""
 
 
 async def supervise(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -72,7 +74,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             await handler.wait()
             # What the handler sent before it exited is still in the sockets that it left behind.
             await trio.sleep(_LAST_WORDS)
-            await relay.answers_arrive()
+            with trio.move_on_after(_LAST_ANSWER):
+                await relay.answers_arrive()
             await post_work.finish()
             nursery.cancel_scope.cancel()
         relay.close()
