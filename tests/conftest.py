@@ -27,6 +27,7 @@ class Start(Protocol):
     """Starts a runner. Settings are named without their prefix; `environment` has other variables.
 
     `runtime_api_at` is another address than that of the test's own Runtime API; None: no address at all.
+    `descriptors` are inherited.
     """
 
     def __call__(
@@ -37,6 +38,7 @@ class Start(Protocol):
         runtime_api_at: str | None = OF_THIS_TEST,
         environment: Mapping[str, str] | None = None,
         stdout: int = subprocess.PIPE,
+        descriptors: Sequence[int] = (),
         **settings: str,
     ) -> Running: ...
 
@@ -53,13 +55,15 @@ def start(runtime_api: FakeRuntimeApi) -> Iterator[Start]:
             runtime_api_at: str | None = OF_THIS_TEST,
             environment: Mapping[str, str] | None = None,
             stdout: int = subprocess.PIPE,
+            descriptors: Sequence[int] = (),
             **settings: str,
         ) -> Running:
             variables = dict(environment or {})
             if runtime_api_at is not None:
                 variables[ADDRESS] = runtime_api.address if runtime_api_at == OF_THIS_TEST else runtime_api_at
             variables.update((PREFIX + name, value) for name, value in settings.items())
-            return ending.enter_context(closing(Running([*runner, *handler], variables, stdout)))
+            running = Running([*runner, *handler], variables, stdout, descriptors)
+            return ending.enter_context(closing(running))
 
         yield start_runner
 
@@ -87,8 +91,11 @@ def prepare(start: Start, runtime_api: FakeRuntimeApi, tmp_path: Path) -> Prepar
         **settings: str,
     ) -> Stage:
         script_in(tmp_path).touch()
-        settings.setdefault("COMMAND", f". {script_in(tmp_path)}")
-        runner = start(environment=environment, stdout=stdout, **settings)
+        given = {PREFIX + name: value for name, value in settings.items()} | dict(environment or {})
+        runner = start(
+            environment={PREFIX + "COMMAND": f". {script_in(tmp_path)}", **given},
+            stdout=stdout,
+        )
         return Stage(runtime_api, runner, tmp_path)
 
     return prepare_stage

@@ -254,7 +254,11 @@ class Running:
     """A runner that was started, with all that it says. Owned by the `start` fixture, which ends it."""
 
     def __init__(
-        self, argv: Sequence[str], environment: Mapping[str, str], stdout: int = subprocess.PIPE
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        stdout: int = subprocess.PIPE,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self._mark = uuid.uuid4().hex
         self._connections: list[HandlerConnection] = []
@@ -266,7 +270,7 @@ class Running:
             stdin=subprocess.PIPE,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            pass_fds=[told],
+            pass_fds=[told, *descriptors],
             start_new_session=True,
         )
         os.close(told)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import statistics
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Prepare
-from .fake_runtime_api import NEXT, Exchange, PeerWentAway, answer_path, reply
+from .fake_runtime_api import ACCEPTED, NEXT, Exchange, PeerWentAway, answer_path, reply
 from .running import HandlerConnection, Stage
 
 MEBIBYTE = 1024 * 1024
@@ -157,6 +158,40 @@ def test_our_memory_grows_by_less_than_4_mb_through_200_mb_streamed_and_a_6_mb_e
     handler.poll()
     grown = peak_memory(stage.runner.process.pid) - before
     assert grown < 4 * MEBIBYTE, grown
+
+
+def test_a_runtime_api_that_does_not_read_holds_the_handler_up_and_not_our_memory(stage: Stage) -> None:
+    may_read = threading.Event()
+
+    def read_late(exchange: Exchange) -> None:
+        may_read.wait(10)
+        ACCEPTED(exchange)
+
+    handler = stage.runner.connect()
+    handler.answer(stage.next_invocation(handler))
+    before = stage.runner.memory()
+    stage.runtime_api.plan("/response", read_late)
+    streaming = threading.Thread(target=stream_mebibytes, args=[stage, handler, 50])
+    streaming.start()
+    stage.runtime_api.await_request("/response", nth=2)
+    streaming.join(0.3)
+    assert streaming.is_alive()
+    may_read.set()
+    streaming.join()
+    assert peak_memory(stage.runner.process.pid) - before < 4 * MEBIBYTE
+
+
+def test_a_handler_that_goes_away_half_way_through_an_event_leaves_no_connection_out_of_step(
+    stage: Stage,
+) -> None:
+    for _ in range(3):
+        stage.runtime_api.invoke(bytes(20 * MEBIBYTE))
+        handler = stage.runner.connect()
+        handler.send_poll()
+        assert handler.read_head().status == 200
+        handler.close()
+    handler = stage.runner.connect()
+    assert handler.answer(stage.next_invocation(handler)).status == 202
 
 
 def stream_mebibytes(stage: Stage, handler: HandlerConnection, count: int) -> None:

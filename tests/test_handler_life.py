@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from .conftest import Prepare, Start
-from .fake_runtime_api import FakeRuntimeApi
-from .running import Gate, Running, Stage, python_handler, wait_until
+from .fake_runtime_api import FakeRuntimeApi, answer_path
+from .running import WAITING_HANDLER, Gate, Running, Stage, python_handler, wait_until
 
 ASKED_TO_STOP = "trap 'echo told >> {log}; exit 0' TERM; echo started >> {log}; {wait}"
 DEAF = "trap '' TERM; echo started >> {log}; {wait}"
@@ -90,6 +90,50 @@ def end_handler_and_see_it_gone(runner: Running, status: int) -> None:
     wait_until(lambda: pid not in runner.processes(), "the handler's end")
 
 
+def test_a_child_of_the_handlers_that_never_ends_its_answer_keeps_us_only_for_a_moment(stage: Stage) -> None:
+    """Here the test is that child: it holds a connection with half an answer when the handler exits."""
+    connection = stage.runner.connect()
+    connection.begin_stream(answer_path(stage.next_invocation(connection)))
+    stage.runtime_api.await_request("/response")
+    stage.runner.end_handler(3)
+    assert stage.runner.wait() == 3
+
+
+# It has what it would have without us.
+
+
+def test_the_handler_and_the_command_ignore_no_signal_that_they_would_not_ignore_without_us(
+    start: Start,
+) -> None:
+    """Python ignores SIGPIPE; a child that inherited this would not end when its reader has gone."""
+    show = "echo shown: $(grep SigIgn /proc/self/status)"
+    handler = WAITING_HANDLER[2].replace("read", f"{show}; read")
+    runner = start(["sh", "-c", handler], COMMAND=show)
+    runner.connect().answer("any")
+    assert runner.stdout is not None
+    shown = [runner.stdout.await_line(lambda line: line.startswith("shown: "), nth=nth) for nth in (1, 2)]
+    assert shown == ["shown: SigIgn: 0000000000000000"] * 2
+
+
+def test_the_handler_keeps_the_descriptors_that_we_inherited_but_the_observers_and_the_command_gets_none(
+    start: Start,
+) -> None:
+    """Runtime clients log through one, which _LAMBDA_TELEMETRY_LOG_FD names."""
+    telemetry, end = os.pipe()
+    show = "echo shown: $(ls /proc/self/fd) $AWS_LAMBDA_POST_RUNNER_OBSERVER_FD"
+    handler = WAITING_HANDLER[2].replace("read", f"{show}; read")
+    runner = start(["sh", "-c", handler], COMMAND=show, descriptors=[end])
+    runner.connect().answer("any")
+    assert runner.stdout is not None
+    shown = [runner.stdout.await_line(lambda line: line.startswith("shown: "), nth=nth) for nth in (1, 2)]
+    usual = {"shown:", "0", "1", "2", "3"}  # 3 is how ls reads the folder
+    of_the_handler, of_the_command = (set(line.split()) - usual for line in shown)
+    assert of_the_handler == {str(end)}
+    assert of_the_command == set()
+    os.close(telemetry)
+    os.close(end)
+
+
 # It does not start.
 
 
@@ -106,6 +150,21 @@ def test_a_handler_that_is_not_executable_is_named_and_ends_us_with_126(start: S
     runner = start([str(tmp_path / "handler")], COMMAND=":")
     assert runner.wait() == 126
     assert only_line(runner).endswith(f"the handler cannot be started: {tmp_path}/handler: Permission denied")
+
+
+def test_another_wrapper_starts_the_handler_if_we_are_told_so(start: Start, tmp_path: Path) -> None:
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text('#!/bin/sh\necho "wrapped: $*"\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    runner = start(["sh", "-c", "exit 9"], COMMAND=":", NEXT_WRAPPER=str(wrapper))
+    runner.await_output("wrapped: sh -c exit 9")
+    assert runner.wait() == 9
+
+
+def test_another_wrapper_that_is_not_found_is_named_and_ends_us_with_127(start: Start) -> None:
+    runner = start(["sh", "-c", "exit 9"], COMMAND=":", NEXT_WRAPPER="/opt/no-such-wrapper")
+    assert runner.wait() == 127
+    assert "/opt/no-such-wrapper: No such file or directory" in only_line(runner)
 
 
 def test_so_it_is_when_the_handler_would_have_taken_our_place(start: Start) -> None:
@@ -189,6 +248,18 @@ def test_a_command_that_does_not_heed_the_signal_is_killed_after_its_grace(
     ended = stage.runner.events("post-command-ended")[0]
     assert (ended["signal"], ended["cutOffBy"]) == (signal.SIGKILL, "shutdown")
     assert stage.runner.processes() == []
+
+
+def test_a_signal_also_ends_post_work_that_has_outlived_the_handler(
+    prepare: Prepare, gate: Gate, tmp_path: Path
+) -> None:
+    stage = prepare(GRACE="10s")
+    log = tmp_path / "log"
+    begin_post_work(stage, ASKED_TO_STOP.format(log=log, wait=gate.wait), log)
+    end_handler_and_see_it_gone(stage.runner, 3)
+    stage.runner.signal(signal.SIGTERM)
+    assert stage.runner.wait() == 3
+    assert stage.runner.events("post-command-ended")[0]["cutOffBy"] == "shutdown"
 
 
 def begin_post_work(stage: Stage, command: str, log: Path) -> None:

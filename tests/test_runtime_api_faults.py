@@ -2,12 +2,13 @@
 
 import pytest
 
-from .conftest import Prepare
+from .conftest import Prepare, Start
 from .fake_runtime_api import (
     ACCEPTED,
     NEXT,
     RESTORE_NEXT,
     Exchange,
+    FakeRuntimeApi,
     Script,
     answer_path,
     hang_up,
@@ -15,7 +16,7 @@ from .fake_runtime_api import (
     reply_bytes,
     response,
 )
-from .running import HandlerConnection, Response, Stage
+from .running import RUNNER, HandlerConnection, Response, Stage
 
 MEBIBYTE = 1024 * 1024
 
@@ -86,6 +87,49 @@ def test_when_it_goes_away_half_way_through_an_event_the_handler_sees_that_the_e
     handler.send_poll()
     assert handler.read_head().get("Content-Length") == "1000"
     assert handler.receive_rest() == b"x" * 999
+
+
+def test_when_it_goes_away_half_way_through_an_acknowledgement_the_command_runs_for_the_answer_was_taken(
+    stage: Stage,
+) -> None:
+    def cut(exchange: Exchange) -> None:
+        exchange.read_body()
+        exchange.send(response(202, b"x" * 10)[:-1])
+        exchange.hang_up()
+
+    stage.runtime_api.plan("/response", cut)
+    handler = stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    handler.ask("POST", answer_path(request_id), b"{}")
+    assert handler.read_head().status == 202
+    assert handler.receive_rest() == b"x" * 9
+    stage.runner.await_event("post-command-ended", request_id)
+
+
+def test_an_address_at_which_nobody_can_be_is_told(start: Start) -> None:
+    runner = start(runtime_api_at="255.255.255.255:1", COMMAND=":")
+    handler = runner.connect()
+    handler.send_poll()
+    assert handler.is_closed_by_peer()
+    runner.stderr.await_line(lambda line: "the Runtime API cannot be reached: " in line)
+
+
+def test_it_may_be_named_by_a_host_name(start: Start, runtime_api: FakeRuntimeApi) -> None:
+    runner = start(runtime_api_at=runtime_api.address.replace("127.0.0.1", "localhost"), COMMAND=":")
+    request_id = runtime_api.invoke()
+    assert runner.connect().poll() == request_id
+
+
+def test_when_descriptors_run_out_those_who_wait_are_served_once_others_have_gone(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    few = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *RUNNER]
+    runner = start(runner=few, COMMAND=":")
+    handlers = [runner.connect() for _ in range(30)]
+    for handler in handlers[:-1]:
+        handler.close()
+    request_id = runtime_api.invoke()
+    assert handlers[-1].poll() == request_id
 
 
 def test_when_it_speaks_nonsense_the_handlers_connection_is_closed_and_one_line_says_so(stage: Stage) -> None:
