@@ -247,10 +247,13 @@ def test_the_first_answer_comes_within_a_second_and_a_half_of_the_start() -> Non
 
 
 def first_answer_after() -> float:
-    """Return the seconds from the start of `dev` to the first answer."""
+    """Return the seconds from the start of `dev` to the first answer; what measures our tests is left out."""
+    unmeasured = {name: value for name, value in environ().items() if not name.startswith("COVERAGE")}
     began = time.time()
-    done = run_dev("--event", "{}", "--json")
-    [answered] = [event for event in events(done.stdout) if event["event"] == "answered"]
+    output = subprocess.check_output(
+        [*DEV, "--event", "{}", "--json", "--", *HANDLER], env=unmeasured, text=True, timeout=LIMIT_S
+    )
+    [answered] = [event for event in events(output) if event["event"] == "answered"]
     return float(answered["time"]) - began
 
 

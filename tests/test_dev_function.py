@@ -107,7 +107,7 @@ def test_nothing_is_frozen_when_that_is_not_wanted(start: Start) -> None:
     function = start(replace(options(), freeze=False))
     answer = function.invoke({"do": "start a daemon", "seconds": 600})
     answer.post_work()
-    assert state(answer.json()) == "S"
+    assert state(answer.json()) != "T"
     assert how_often(function, "frozen") == 0
 
 
@@ -115,7 +115,7 @@ def test_no_process_is_left_at_the_end_frozen_or_not() -> None:
     for freeze in (True, False):
         with RunningFunction(replace(options(), freeze=freeze)) as function:
             daemon = function.invoke({"do": "start a daemon", "seconds": 600}).json()
-            assert state(daemon) in {"S", "T"}
+            assert state(daemon) not in {"", "Z"}
         assert state(daemon) in {"", "Z"}
 
 
