@@ -32,7 +32,7 @@ def answer(connection: http.client.HTTPConnection, path: str, event: Any) -> Non
         case {"do": "fail"}:
             post(connection, f"{path}/error", {"errorMessage": "as told", "errorType": "AsTold"})
         case {"do": "exit", "status": status}:
-            print("leaving", flush=True)
+            print("leaving", end="", flush=True)
             os._exit(status)
         case {"do": "kill yourself"}:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -343,4 +343,5 @@ def test_the_demo_without_the_runner_shows_the_thread_frozen() -> None:
     )
     answers = [json.loads(each["preview"]) for each in events(done.stdout) if each["event"] == "answered"]
     assert len(answers) == 3
-    assert all(answer["ticksSinceLastAnswer"] <= 1 for answer in answers)
+    # Of ten in the second between two events; a busy machine may be late with the freeze.
+    assert all(answer["ticksSinceLastAnswer"] <= 4 for answer in answers)
