@@ -135,10 +135,7 @@ def _add_helpers(content: Path) -> None:
     """Add what handlers import to ask for post work: from /opt/python in Python, from /opt/nodejs in Node."""
     (content / "python").mkdir()
     shutil.copy(_SOURCES.parent.parent / "post_runner.py", content / "python")
-    if (_SOURCES / "nodejs").exists():  # TEMPORARY
-        shutil.copytree(
-            _SOURCES / "nodejs" / "post-runner", content / "nodejs" / "node_modules" / "post-runner"
-        )
+    shutil.copytree(_SOURCES / "nodejs" / "post-runner", content / "nodejs" / "node_modules" / "post-runner")
 
 
 if __name__ == "__main__":

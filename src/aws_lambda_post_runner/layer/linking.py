@@ -1,6 +1,7 @@
 """Links the launcher, the frozen modules and CPython to one executable, for a processor that need not be this one's."""
 
 import shutil
+import struct
 import subprocess
 import sys
 from marshal import loads
@@ -15,6 +16,8 @@ GLIBC = "2.26"
 _LISTED = frozenset({"_contextvars", "_typing", "_warnings", "builtins", "marshal", "sys"})
 
 _MAGIC_SIZE = 4  # what compile.py puts before the modules
+
+_PT_DYNAMIC, _DT_RPATH, _DT_RUNPATH = 2, 15, 29
 
 _SOURCES = Path(__file__).parent
 
@@ -52,6 +55,7 @@ def link(architecture: str, tables: Path, debian: Path, target: Path) -> None:
     command = [
         sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu.{GLIBC}",
         "-O2", "-pie", "-s", "--rtlib=none", "-Wl,--gc-sections",
+        "-Wl,-rpath,/lib64",
         "-I.", f"-I{include}/python3.11", f"-I{include}",
         "launcher.c", "glibc.c", str(archive), "-lm", "-ldl", "-lpthread", "-lutil",
         "-o", str(target),
@@ -62,3 +66,21 @@ def link(architecture: str, tables: Path, debian: Path, target: Path) -> None:
         raise PartMissingError(
             f"the executable for {architecture} could not be linked:\n{done.stderr.strip()}"
         )
+    target.write_bytes(_with_rpath(target.read_bytes()))
+
+
+def _with_rpath(executable: bytes) -> bytes:
+    """Make DT_RUNPATH DT_RPATH: the loader follows that before LD_LIBRARY_PATH, which Lambda points at the runtime's.
+
+    zig's linker writes only the former. See elf(5) for the places.
+    """
+    patched = bytearray(executable)
+    (headers,) = struct.unpack_from("<Q", patched, 32)
+    size, count = struct.unpack_from("<HH", patched, 54)
+    for header in range(headers, headers + size * count, size):
+        kind, _flags, start, _address, _physical, length = struct.unpack_from("<IIQQQQ", patched, header)
+        if kind == _PT_DYNAMIC:
+            for entry in range(start, start + length, 16):
+                if struct.unpack_from("<Q", patched, entry) == (_DT_RUNPATH,):
+                    struct.pack_into("<Q", patched, entry, _DT_RPATH)
+    return bytes(patched)
