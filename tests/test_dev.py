@@ -19,7 +19,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from aws_lambda_post_runner.dev import commands
 from aws_lambda_post_runner.settings import PREFIX
 
 DEV = [sys.executable, "-m", "aws_lambda_post_runner", "dev"]
@@ -314,6 +317,15 @@ def read_all(controller: int) -> bytes:
 
 def plain(output: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output)
+
+
+def test_the_demo_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    app = typer.Typer()
+    app.command()(commands.dev)
+    done = CliRunner().invoke(app, ["demo"])
+    assert done.exit_code == 2
+    assert "pip install awslambdaric" in done.stderr
 
 
 @pytest.mark.interop

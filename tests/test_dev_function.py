@@ -288,6 +288,14 @@ def test_invocations_wait_for_their_turn_where_only_one_can_be_taken(start: Star
         assert [each.json() for each in callers.map(function.invoke, range(4))] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("environ", [{f"{PREFIX}DISABLED": "for this test"}, {f"{PREFIX}MODE": "AfterError"}])
+def test_on_managed_instances_an_invocation_that_no_command_follows_ends_with_its_answer(
+    start: Start, environ: dict[str, str]
+) -> None:
+    answer = start(replace(options("true", "fork", **environ), concurrency=2)).invoke({"n": 1})
+    assert answer.post_work() is None
+
+
 def test_on_managed_instances_a_late_invocation_fails_and_the_handler_lives_on(start: Start) -> None:
     function = start(replace(options("true", "fork"), concurrency=2, timeout_s=1, runner=False))
     late = function.invoke({"do": "sleep", "seconds": 3})

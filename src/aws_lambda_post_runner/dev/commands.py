@@ -65,13 +65,13 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         typer.Option(
             metavar="DURATION",
             help="The function's timeout, past which everything is killed. "
-            "[default: AWS_LAMBDA_FUNCTION_TIMEOUT, or 300s as the emulator has it]",
+            "By default AWS_LAMBDA_FUNCTION_TIMEOUT, or 300s as the emulator has it.",
             show_default=False,
         ),
     ] = "",
     port: Annotated[
         int | None,
-        typer.Option(help="The port for callers. [default: 9000 or any other; with --event any]"),
+        typer.Option(help="The port for callers. By default 9000 if it is free; with --event any."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what happens as JSON, one event a line.")

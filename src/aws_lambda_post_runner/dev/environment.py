@@ -20,7 +20,7 @@ import trio
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.invocation import Outcome
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
-from aws_lambda_post_runner.settings import OBSERVER_FD, Mode
+from aws_lambda_post_runner.settings import DISABLED, OBSERVER_FD, Mode
 
 from .invocations import Invocation, Pending
 from .lines import PipeLines
@@ -183,12 +183,14 @@ class ExecutionEnvironment:
         """On Managed Instances no poll says when all is done: then it is the answer, or the command's end."""
         if not self._concurrent:
             return
-        if self._options.runner and self._runs_command_after(outcome):
+        if self._runs_command_after(outcome):
             self._awaiting_command[invocation.request_id] = invocation
         else:
             self._runtime_api.end(invocation, "answered")
 
     def _runs_command_after(self, outcome: Outcome) -> bool:
+        if not self._options.runner or DISABLED.full_name in self._environ:
+            return False
         try:
             modes = settings.read(self._handler_environ("127.0.0.1:1")).modes
         except settings.SettingsError:
