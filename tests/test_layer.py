@@ -325,6 +325,21 @@ def test_an_executable_says_which_it_is(layer: str, bare_stage: BareStage, tmp_p
     assert output == f"aws-lambda-post-runner {version} (layer {layer}, commit {commit})\n"
 
 
+def test_a_node_handler_runs_with_the_real_client(opt: Opt, begin: Begin, tmp_path: Path) -> None:
+    """NODE_CLIENT names a folder with aws-lambda-ric in its node_modules, built for this machine's node."""
+    node, client = shutil.which("node"), os.environ.get("NODE_CLIENT")
+    if node is None or client is None:
+        unavailable("node is needed, and aws-lambda-ric in the folder that NODE_CLIENT names")
+    function = tmp_path / "task"
+    function.mkdir()
+    (function / "app.js").write_text("exports.handler = async (event) => event;\n", encoding="utf-8")
+    shown = {"/var/node": Path(node).resolve(), "/var/runtime": Path(client), "/var/task": function}
+    ric = "/var/runtime/node_modules/aws-lambda-ric/bin/index.mjs"
+    command = ["/opt/entry.sh", "/var/node", ric, "/var/task/app.handler"]
+    told = begin(host_stage(opt(THIS_MACHINES), shown), command, A_REAL_SHELL).run_until_idle()
+    assert told.happened == [*IN_ORDER, "next"]
+
+
 TRAPS = {
     "LC_ALL": "C",
     "LD_LIBRARY_PATH": "/var/traps:/opt",
