@@ -50,3 +50,14 @@ def demo(session: nox.Session) -> None:
     """See it work: a small handler under the real Python client, and a post command that takes 2 s"""
     session.install(".", *group("demo"))
     session.run("aws-lambda-post-runner", "dev", *session.posargs, "demo")
+
+
+@nox.session
+def layer(session: nox.Session) -> None:
+    """Build the Lambda layers into dist/, twice, and run each where it has to run"""
+    session.install("-e", ".", *group("layer"))
+    parts = Path(session.cache_dir) / "interop"
+    session.run("python", "-m", "tests.interop.obtain", str(parts))
+    session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist")
+    places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": str(parts.resolve())}
+    session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)

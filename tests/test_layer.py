@@ -326,10 +326,10 @@ def test_an_executable_says_which_it_is(layer: str, bare_stage: BareStage, tmp_p
 
 
 def test_a_node_handler_runs_with_the_real_client(opt: Opt, begin: Begin, tmp_path: Path) -> None:
-    """NODE_CLIENT names a folder with aws-lambda-ric in its node_modules, built for this machine's node."""
-    node, client = shutil.which("node"), os.environ.get("NODE_CLIENT")
+    """aws-lambda-ric is in the folder that INTEROP_PARTS names, as tests/interop/obtain.py has put it there."""
+    node, client = shutil.which("node"), os.environ.get("INTEROP_PARTS")
     if node is None or client is None:
-        unavailable("node is needed, and aws-lambda-ric in the folder that NODE_CLIENT names")
+        unavailable("node is needed, and aws-lambda-ric in the folder that INTEROP_PARTS names")
     function = tmp_path / "task"
     function.mkdir()
     (function / "app.js").write_text("exports.handler = async (event) => event;\n", encoding="utf-8")
