@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator, NullLocator
 
 COLUMNS = 2
 PANEL_INCHES = (5.0, 3.2)
@@ -36,6 +37,9 @@ def draw(document: Path, picture: Path) -> None:
             panel.plot(durations, shares, label=outcome["name"], linewidth=1.5)
         panel.set_title(scenario, fontsize=10)
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.set_xlabel("µs per cycle")
         panel.set_ylabel("% of cycles")
         panel.grid(visible=True, which="both", linewidth=0.3)
