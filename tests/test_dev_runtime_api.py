@@ -434,6 +434,20 @@ async def test_an_answer_after_the_deadline_is_told_so_once(on: Stage) -> None:
 
 
 @played(concurrent=True)
+async def test_a_concurrent_invocation_without_an_accepted_answer_ends_without_a_poll(on: Stage) -> None:
+    on.start_invoke()
+    on.start_invoke()
+    _, too_large = await on.next()
+    _, cut = await on.next()
+    assert (await on.respond(too_large, bytes(PAYLOAD_LIMIT_BYTES + 1))).status == 413
+    async with Upload.begin(on.runtime_api, cut) as upload:
+        await upload.send(b"one")
+    await on.host.has_heard("ended", times=2)
+    assert on.api.in_flight == {}
+    assert "response" not in on.host.told
+
+
+@played(concurrent=True)
 async def test_a_deadline_in_the_middle_of_a_stream_cuts_it(on: Stage) -> None:
     caller = on.start_invoke()
     _, request_id = await on.next()

@@ -189,7 +189,7 @@ class ExecutionEnvironment:
             self._runtime_api.end(invocation, "answered")
 
     def _runs_command_after(self, outcome: Outcome) -> bool:
-        if not self._options.runner or DISABLED.full_name in self._environ:
+        if not self._options.runner or self._environ.get(DISABLED.full_name):
             return False
         try:
             modes = settings.read(self._handler_environ("127.0.0.1:1")).modes

@@ -15,6 +15,8 @@ from typing import Any
 
 import trio
 
+from aws_lambda_post_runner.runtime_api import error_document
+
 # Lambda's limit for an event or a buffered response is 6 MiB; the platform itself allows 100 bytes more.
 PAYLOAD_LIMIT_BYTES = 6 * 1024 * 1024 + 100
 
@@ -106,7 +108,7 @@ class Invocation:
         self.settled = True
         with contextlib.suppress(trio.ClosedResourceError):
             if not self._streams:
-                body = error_body(error_type, f"RequestId: {self.request_id} Error: {message}")
+                body = error_document(f"RequestId: {self.request_id} Error: {message}", error_type)
                 self._parts.send_nowait(WholeAnswer(body, "application/json", function_error=True))
             self._parts.close()
 
@@ -140,11 +142,6 @@ class Pending:
     def take_nowait(self) -> Invocation | None:
         """Take the next invocation if there is one."""
         return self._invocations.popleft() if self._invocations else None
-
-
-def error_body(error_type: str, message: str) -> bytes:
-    """Return an error in the form of the Runtime API and of Lambda's answers."""
-    return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
 
 
 def decoded_client_context(header: str | None) -> str | None:

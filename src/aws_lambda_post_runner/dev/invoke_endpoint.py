@@ -5,6 +5,8 @@ It answers as soon as the response is complete, and passes a streamed one on par
 
 import trio
 
+from aws_lambda_post_runner.runtime_api import error_document
+
 from .http import Disconnected, Request, ServerConnection, serve
 from .invocations import (
     PAYLOAD_LIMIT_BYTES,
@@ -15,7 +17,6 @@ from .invocations import (
     StreamEnd,
     WholeAnswer,
     decoded_client_context,
-    error_body,
 )
 from .moments import Recorder
 
@@ -127,4 +128,4 @@ def _answer_headers(invocation: Invocation, content_type: str) -> list[tuple[str
 
 async def _refuse(connection: ServerConnection, status: int, error_type: str, message: str) -> None:
     headers = [("Content-Type", "application/json"), ("X-Amzn-ErrorType", error_type)]
-    await connection.reply(status, headers, error_body(error_type, message))
+    await connection.reply(status, headers, error_document(message, error_type))

@@ -16,12 +16,7 @@ from aws_lambda_post_runner import runtime_api
 from aws_lambda_post_runner.invocation import Outcome
 
 from .http import Disconnected, Request, ServerConnection, serve
-from .invocations import (
-    PAYLOAD_LIMIT_BYTES,
-    Invocation,
-    Pending,
-    error_body,
-)
+from .invocations import PAYLOAD_LIMIT_BYTES, Invocation, Pending
 from .moments import Recorder
 
 RESPONSE_MODE = "lambda-runtime-function-response-mode"
@@ -74,6 +69,7 @@ class Verdict:
 ACCEPTED = Status(202, "", "OK")
 INVALID_REQUEST_ID = Status(400, "InvalidRequestID", "Invalid request ID")
 TIMED_OUT = Status(410, "InvokeTimeout", "Invoke timeout")
+TRUNCATED = Status(400, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 TOO_LARGE = Status(
     413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({PAYLOAD_LIMIT_BYTES} bytes)."
 )
@@ -138,7 +134,7 @@ class RuntimeApi:
             invocation.fail("Runtime.ExitError", reason)
             self.end(invocation, "crash")
         if not self._took_any:
-            self._fail_first_pending(error_body("Runtime.ExitError", f"Error: {reason}"))
+            self._fail_first_pending(runtime_api.error_document(f"Error: {reason}", "Runtime.ExitError"))
 
     async def _next(self, connection: ServerConnection) -> None:
         await connection.receive_body()
@@ -185,10 +181,8 @@ class RuntimeApi:
         }
         # In the case that Lambda writes them: some custom runtimes look for them with grep.
         named = [(name.decode().title(), value) for name, value in values.items() if value is not None]
-        return [
-            ("Content-Type", "application/json"),
-            *named,
-        ]  # whatever the caller says; curl says it is a form
+        # It is JSON whatever the caller says; curl says that it is a form.
+        return [("Content-Type", "application/json"), *named]
 
     async def _outcome(
         self, request: Request, connection: ServerConnection, request_id: str, outcome: Outcome
@@ -207,13 +201,23 @@ class RuntimeApi:
                 verdict = await self._collect(request, connection, invocation, outcome)
         except Disconnected:
             invocation.fail("Runtime.TruncatedResponse", "The response was cut short")
+            self._settle(invocation, outcome, Verdict(TRUNCATED, "Runtime.TruncatedResponse"))
             raise
         if request_id in self._timed_out:
             await _reply_status(connection, TIMED_OUT)
             return
-        self._recorder.now("settled", request_id, outcome=outcome.value, errorType=verdict.error_type)
-        self._host.settled(invocation, outcome)
+        self._settle(invocation, outcome, verdict)
         await _reply_status(connection, verdict.status)
+
+    def _settle(self, invocation: Invocation, outcome: Outcome, verdict: Verdict) -> None:
+        if invocation.request_id not in self.in_flight:  # its deadline has passed meanwhile
+            return
+        error_type = verdict.error_type
+        self._recorder.now("settled", invocation.request_id, outcome=outcome.value, errorType=error_type)
+        if verdict.status is ACCEPTED:
+            self._host.settled(invocation, outcome)
+        elif self._function.concurrent:  # no command follows, and no poll will end it
+            self.end(invocation, "answered")
 
     def _refusal(self, request: Request, request_id: str, outcome: Outcome) -> Status | None:
         """Return why the real Runtime API would refuse an outcome, or None."""
@@ -245,9 +249,8 @@ class RuntimeApi:
         """Pass a response or an error on to the caller as a whole, if it is not too large."""
         body = bytearray()
         while (part := await connection.receive_part()) is not None:
-            if (
-                len(body) <= PAYLOAD_LIMIT_BYTES
-            ):  # what comes after is drained, or the handler never reads the 413
+            # What comes after the limit is drained, or the handler would never read the 413.
+            if len(body) <= PAYLOAD_LIMIT_BYTES:
                 body += part
         if len(body) > PAYLOAD_LIMIT_BYTES:
             invocation.fail("Function.ResponseSizeTooLarge", TOO_LARGE.message)
@@ -280,7 +283,9 @@ class RuntimeApi:
 
 
 async def _reply_status(connection: ServerConnection, status: Status) -> None:
-    body = error_body(status.error_type, status.message) if status.error_type else b'{"status":"OK"}\n'
+    body = b'{"status":"OK"}\n'
+    if status.error_type:
+        body = runtime_api.error_document(status.message, status.error_type)
     await connection.reply(status.code, [("Content-Type", "application/json")], body)
 
 
