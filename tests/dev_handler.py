@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,10 @@ def answer(connection: http.client.HTTPConnection, path: str, event: Any) -> Non
         case {"do": "answer and exit"}:
             post(connection, f"{path}/response", "bye")
             os._exit(0)
+        case {"do": "finish later", "seconds": seconds}:
+            address = (connection.host, connection.port)
+            threading.Thread(target=finish_later, args=[*address, seconds, ask_to_wait(connection)]).start()
+            post(connection, f"{path}/response", "answered")
         case {"do": "stream", "parts": parts, "wait_for": wait_for}:
             head = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Content-Type": "text/plain"}
             body = stream(parts, Path(wait_for))
@@ -62,6 +67,20 @@ def returned(event: Any) -> Any:
             return dict(os.environ)
         case _:
             return event
+
+
+def ask_to_wait(connection: http.client.HTTPConnection) -> str:
+    """Ask the runner to wait before the next poll; return the token that ends it."""
+    connection.request("POST", "/post-runner/v1/invocation/current/wait")
+    return str(json.loads(connection.getresponse().read())["token"])
+
+
+def finish_later(host: str, port: int, seconds: float, token: str) -> None:
+    time.sleep(seconds)
+    connection = http.client.HTTPConnection(host, port)
+    connection.request("DELETE", f"/post-runner/v1/wait/{token}")
+    connection.getresponse().read()
+    connection.close()
 
 
 def stream(parts: list[str], wait_for: Path) -> Iterator[bytes]:

@@ -132,6 +132,19 @@ def test_where_there_is_no_proc_the_process_groups_are_frozen_and_killed(
     assert state(answer.json()) in {"", "Z"}
 
 
+def test_what_the_handler_finishes_after_its_answer_is_part_of_the_invocation(start: Start) -> None:
+    function = start(options("", **{f"{PREFIX}MODE": "WaitUntil"}))
+    answer = function.invoke({"do": "finish later", "seconds": 0.3})
+    assert answer.json() == "answered"
+    assert answer.post_work() is None
+    block = function.wait_complete(answer.request_id, 1)
+    assert block.answered is not None
+    assert block.waits_ended is not None
+    assert block.ended is not None
+    assert block.answered + 0.25 <= block.waits_ended <= block.ended
+    assert block.failures == []
+
+
 def test_without_the_runner_no_work_is_done_after_the_answer(start: Start) -> None:
     function = start(replace(options("echo never"), runner=False))
     answer = function.invoke({"n": 1})
