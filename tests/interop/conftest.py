@@ -39,7 +39,7 @@ def parts() -> Path:
     folder = os.environ.get("INTEROP_PARTS")
     if not folder:
         pytest.fail("INTEROP_PARTS names no folder; `nox -s interop` fills one and says where it is")
-    return Path(folder)
+    return Path(folder).resolve()
 
 
 @pytest.fixture(scope="session")
