@@ -1,5 +1,6 @@
 """A poll is held while post work is under way, and once it is out its event is never lost and never doubled."""
 
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -302,6 +303,23 @@ def test_on_managed_instances_16_commands_run_at_once_and_each_knows_its_own_inv
     gate.release(19)
     stage.runner.await_event("post-command-ended", nth=20)
     assert sorted((stage.folder / "ids").read_text().split()) == sorted(ids)
+
+
+def test_on_managed_instances_a_command_that_still_waits_at_shutdown_is_not_started_and_that_is_reported(
+    prepare: Prepare, gate: Gate
+) -> None:
+    stage = prepare(environment={"AWS_LAMBDA_MAX_CONCURRENCY": "1"})
+    stage.run_after(f"trap '' TERM; {gate.wait}")
+    handler = stage.runner.connect()
+    handler.answer(stage.next_invocation(handler))
+    waiting = stage.next_invocation(handler)
+    handler.answer(waiting)
+    stage.runner.await_event("settled", waiting)
+    stage.runner.signal(signal.SIGTERM)
+    stage.runner.wait()
+    [ended] = stage.runner.events("post-command-ended", waiting)
+    assert (ended["problem"], ended["exitStatus"]) == ("the shutdown came first", None)
+    assert len(stage.runner.events("post-command-started")) == 1
 
 
 def test_on_managed_instances_a_client_may_poll_before_it_has_answered(prepare: Prepare) -> None:

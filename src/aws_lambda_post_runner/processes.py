@@ -92,6 +92,8 @@ class CommandRunner:
             await group.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"
         returncode = group.returncode
+        if returncode is None:
+            return Ending(problem=f"the {cut_off_by} came first", cut_off_by=cut_off_by)
         return Ending(
             exit_status=returncode if returncode >= 0 else None,
             signal=-returncode if returncode < 0 else None,
@@ -112,9 +114,9 @@ class _ProcessGroup:
         self._kill_at = 0.0
 
     @property
-    def returncode(self) -> int:
-        """Of the command itself, once it has ended."""
-        return self._process.returncode or 0 if self._process else 0
+    def returncode(self) -> int | None:
+        """Of the command itself, once it has ended; None if it was never started."""
+        return self._process.returncode if self._process else None
 
     def started(self, process: trio.Process | None = None) -> None:
         """The command is running."""
