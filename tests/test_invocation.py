@@ -137,7 +137,7 @@ def test_captured_files_are_private_and_gone_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with captured_files({"event": memoryview(b"abc"), "response": None}) as files:
+    with captured_files({"event": [bytearray(b"abc")], "response": None}) as files:
         assert set(files) == {"event"}
         file = Path(files["event"])
         assert file.read_bytes() == b"abc"
@@ -149,5 +149,5 @@ def test_a_folder_that_takes_no_file_leaves_the_command_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
-    with captured_files({"event": memoryview(b"abc")}) as files:
+    with captured_files({"event": [bytearray(b"abc")]}) as files:
         assert files == {}
