@@ -18,8 +18,9 @@ IMPORTS: dict[str, set[str]] = {
     "settings": {"runtime_api"},
     "invocation": {"runtime_api", "settings"},
     "heads": {"h11"},
+    "plain_heads": {"heads"},
     # bytes, and what they are bytes of
-    "wire": {"h11", "heads", "trio"},
+    "wire": {"h11", "heads", "plain_heads", "trio"},
     "pool": {"wire"},
     "polls": {"heads", "trio", "wire"},
     "handler_api": {"invocation", "post_work", "runtime_api"},

@@ -13,7 +13,7 @@ import h11
 
 Headers = list[tuple[bytes, bytes]]
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"transfer-encoding", b"expect"}
 )
 """Headers that speak of one connection (RFC 9110, 7.6.1); each of our two connections has its own.
@@ -145,7 +145,7 @@ def judge_trailers(event: h11.EndOfMessage) -> Headers:
     return [
         item
         for item, (name, _) in zip(event.headers.raw_items(), event.headers, strict=True)
-        if name not in _FRAMING and name not in _HOP_BY_HOP
+        if name not in _FRAMING and name not in HOP_BY_HOP
     ]
 
 
@@ -190,9 +190,9 @@ def _end_to_end(
     event: h11.Request | h11.InformationalResponse | h11.Response, headers: dict[bytes, bytes]
 ) -> Headers:
     raw = event.headers.raw_items()
-    if _HOP_BY_HOP.isdisjoint(headers):
+    if HOP_BY_HOP.isdisjoint(headers):
         return raw
-    return [item for item, (name, _) in zip(raw, event.headers, strict=True) if name not in _HOP_BY_HOP]
+    return [item for item, (name, _) in zip(raw, event.headers, strict=True) if name not in HOP_BY_HOP]
 
 
 def _without_length(headers: Headers) -> Headers:

@@ -1,8 +1,8 @@
 """h11 joined to a socket: receive a head, pass a body on, send. The only place that sees bytes.
 
-What comes in, h11 reads and judges, so that nothing malformed gets any further. What goes out is written from
-what h11 judged. Bodies with a Content-Length pass beside h11, since there is nothing in them to judge; all
-others are read by it event by event. A head that comes again byte for byte is not judged again.
+What comes in, h11 reads and judges, so that nothing malformed gets any further, but for heads so plain that its
+judgement is known beforehand. What goes out is written from what was judged. Bodies with a Content-Length pass
+beside h11, since there is nothing in them to judge; all others are read by it event by event.
 
 The sockets are plain and do not block: a call is tried first, and only when it would block does the task wait.
 Nothing here knows what a request means.
@@ -13,7 +13,6 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import TypeVar
 
 import h11
 from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
@@ -30,11 +29,13 @@ from .heads import (
     refuse_merged_lines,
     write_head,
 )
+from .plain_heads import read_plain_request, read_plain_response
 
 HEAD_LIMIT = 2 * 1024 * 1024
 """Bytes. awslambdaric sends an X-Ray cause of up to 1 MiB in a header; h11's own limit is 16 KiB."""
 
-_RECEIVE_SIZE = 64 * 1024
+_RECEIVE_SIZE = 16 * 1024
+"""For heads and what comes with them; with 64 KiB each receive takes 5 µs more, to make room and give it back."""
 _PASS_SIZE = 256 * 1024
 _UNREAD_LIMIT = 32
 """How many receives of a refused request's rest are worth a refusal that arrives."""
@@ -45,7 +46,6 @@ _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = b"HTTP/1.1 %d %b\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-Head = TypeVar("Head")
 Tap = Callable[[bytes | memoryview], None]
 
 
@@ -60,12 +60,6 @@ class Hangup(Exception):
 _GET_REQUEST = h11.Request(method="GET", target="/", headers=[("Host", "")])
 _HEAD_REQUEST = h11.Request(method="HEAD", target="/", headers=[("Host", "")])
 """What h11 needs to know of a request to read the response: whether it was HEAD."""
-
-_KNOWN_LIMIT = 64
-_known_requests: dict[bytes, RequestHead] = {}
-_known_responses: dict[bytes, ResponseHead] = {}
-"""Heads that were judged before, by their bytes. A runtime client polls with the same bytes each time, and the
-Runtime API acknowledges with the same bytes within a second; judging such a head again costs 40 µs."""
 
 
 class _Turn:
@@ -260,8 +254,8 @@ class Wire:
 
     async def _receive_head(
         self, parser: h11.Connection, data: bytes
-    ) -> tuple[h11.Request | h11.InformationalResponse | h11.Response, bytes]:
-        """The next head, `data` being its beginning, and its bytes. What follows it becomes the backlog.
+    ) -> h11.Request | h11.InformationalResponse | h11.Response:
+        """The next head, `data` being its beginning. What follows it becomes the backlog.
 
         The parser gets the head alone where its end can be told beforehand: a body is copied several times in it.
         """
@@ -284,7 +278,13 @@ class Wire:
         if unread:
             raw = raw[: -len(unread)]
         refuse_merged_lines(event, raw)
-        return event, raw
+        return event
+
+    def _expect_plain_body(self, head: RequestHead | ResponseHead, data: bytes, start: int) -> None:
+        """A plain head has been read; `data` has its body from `start` on."""
+        self._backlog = memoryview(data)[start:]
+        self._parser = None
+        self._left = head.body or 0
 
     def _expect_body(self, parser: h11.Connection, length: int | None) -> None:
         """The head has been read; `length` is that of the body, None where only h11 can find its end."""
@@ -315,18 +315,16 @@ class HandlerWire(Wire):
             if not data:
                 return None
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        known = _known_requests.get(data[:end])
-        if known is not None:
-            self._backlog = data[end:]
-            return known
+        plain = read_plain_request(data[:end])
+        if plain is not None:
+            self._expect_plain_body(plain, data, end)
+            return plain
         parser = h11.Connection(h11.SERVER, HEAD_LIMIT)
-        event, raw = await self._receive_head(parser, data)
+        event = await self._receive_head(parser, data)
         if not isinstance(event, h11.Request):
             raise Malformed("not a request")
         head = judge_request(event)
         self._expect_body(parser, head.body)
-        if head.keep_alive and event.method == b"GET" and head.body == 0:
-            _remember(_known_requests, raw, head)
         return head
 
     async def invite_body(self, head: RequestHead) -> None:
@@ -426,19 +424,14 @@ class RuntimeApiWire(Wire):
             if not data:
                 raise Hangup(self)
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        is_plain = (
-            request.keep_alive and request.method != b"HEAD"
-        )  # nothing else bears on the head's meaning
-        if is_plain:
-            known = _known_responses.get(data[:end])
-            if known is not None:
-                self._backlog = memoryview(data)[end:]
-                self._left = known.body or 0
-                self._keeps_open = True
-                return known
+        plain = read_plain_response(data[:end], request)
+        if plain is not None:
+            self._expect_plain_body(plain, data, end)
+            self._keeps_open = True
+            return plain
         parser = h11.Connection(h11.CLIENT, HEAD_LIMIT)
         parser.send(_HEAD_REQUEST if request.method == b"HEAD" else _GET_REQUEST)
-        event, raw = await self._receive_head(parser, data)
+        event = await self._receive_head(parser, data)
         if isinstance(event, h11.Request):
             raise Malformed("not a response")
         if isinstance(event, h11.InformationalResponse):
@@ -448,15 +441,7 @@ class RuntimeApiWire(Wire):
         self._expect_body(parser, head.body)
         self._ends_by_closing = head.ends_by_closing
         self._keeps_open = head.keeps_open
-        if is_plain and head.keeps_open and head.body is not None:
-            _remember(_known_responses, raw, head)
         return head
-
-
-def _remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
-    if len(known) >= _KNOWN_LIMIT:
-        known.clear()
-    known[raw] = head
 
 
 def _judged(parser: h11.Connection) -> object:
