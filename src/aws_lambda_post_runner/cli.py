@@ -70,4 +70,5 @@ def run(  # noqa: PLR0913 - each setting is a parameter
     raise typer.Exit(run_handler(handler, {**os.environ, **given}))
 
 
-app.command()(commands.dev)
+for command in (commands.dev, commands.invoke, commands.check, commands.template):
+    app.command()(command)
