@@ -61,3 +61,25 @@ def layer(session: nox.Session) -> None:
     session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist")
     places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": str(parts.resolve())}
     session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)
+
+
+BENCHES = ("latency", "memory", "fairness", "post_command", "breakdown")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure everything on one core and draw it; for an idle machine, a quarter of an hour"""
+    session.install(".", *group("bench"))
+    results = Path("bench/results")
+    for name in BENCHES:
+        figures = str(results / f"{name}.json")
+        session.run("python", f"bench/{name}.py", "--pin", "--json", figures, *session.posargs)
+    session.run("python", "bench/picture.py", str(results / "latency.json"), str(results / "latency.svg"))
+
+
+@nox.session
+def bench_quick(session: nox.Session) -> None:
+    """See that everything that measures still works"""
+    session.install(".")
+    for name in BENCHES:
+        session.run("python", f"bench/{name}.py", "--quick")
