@@ -312,6 +312,7 @@ def test_on_managed_instances_a_command_that_still_waits_at_shutdown_is_not_star
     stage.run_after(f"trap '' TERM; {gate.wait}")
     handler = stage.runner.connect()
     handler.answer(stage.next_invocation(handler))
+    stage.runner.await_event("post-command-started")
     waiting = stage.next_invocation(handler)
     handler.answer(waiting)
     stage.runner.await_event("settled", waiting)
