@@ -372,7 +372,7 @@ def framed(draw: st.DrawFn, start: bytes, head: Headers, endings: Sequence[str])
         case "length":
             lines, tail = [*head, (b"Content-Length", b"%d" % len(body))], body
         case "chunks":
-            lines, tail = [*head], draw(chunks(body))
+            lines, tail = [*head, (b"Transfer-Encoding", b"Chunked")], draw(chunks(body))
         case "close":
             lines, tail = head, body
         case _:
