@@ -71,23 +71,27 @@ def wait_until(
     from threading import Thread
 
     token = _open_wait(request_id)
-    if hasattr(it, "add_done_callback"):
+    if isinstance(it, Thread):
+        if it.ident is None:
+            it.start()
+        if token:
+            Thread(target=_end_after, args=[it, token], daemon=True).start()
+    elif hasattr(it, "add_done_callback"):
         it.add_done_callback(lambda _: _end_wait(token))
-        return
-    thread = it if isinstance(it, Thread) else _thread_for(it)
-    if thread.ident is None:
-        thread.start()
-    if token:
-        Thread(target=_end_after, args=[thread, token], daemon=True).start()
+    else:
+        from contextvars import copy_context
+
+        # The context goes along, so that a trace that was begun in the handler goes on.
+        Thread(target=copy_context().run, args=[_run, it, token]).start()
 
 
-def _thread_for(coroutine: Coroutine[Any, Any, Any]) -> Thread:
+def _run(coroutine: Coroutine[Any, Any, Any], token: str) -> None:
     import asyncio
-    from contextvars import copy_context
-    from threading import Thread
 
-    # The context goes along, so that a trace that was begun in the handler goes on.
-    return Thread(target=copy_context().run, args=[asyncio.run, coroutine])
+    try:
+        asyncio.run(coroutine)
+    finally:
+        _end_wait(token)
 
 
 def _end_after(thread: Thread, token: str) -> None:
