@@ -92,6 +92,7 @@ def finish() -> None:
     """Say that all is imported that will be: from here on collect garbage, but never look at what was imported."""
     if gc.isenabled():
         return
+    import_module("trio._timeouts")  # is wanted when descriptors have run out, and no file can be read then
     for hidden in ("ctypes", "ctypes.util"):
         sys.modules.pop(hidden, None)
     gc.freeze()

@@ -74,17 +74,19 @@ class Report:
             return
         now = time.time()
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
-        if self._json_log:
-            record = {
-                "timestamp": stamp,
-                "level": level.name,
-                "requestId": request_id or None,
-                "logger": NAME,
-            }
-            line = _as_json({**record, "message": message, **(fields or {})})
-        else:
-            line = f"[{level.name}]\t{stamp}\t{request_id}\t{NAME}: {message}\n".encode()
-        with suppress(OSError):  # nobody reads our lines any more
+        with suppress(
+            OSError
+        ):  # nobody reads our lines any more; or descriptors have run out, even for imports
+            if self._json_log:
+                record = {
+                    "timestamp": stamp,
+                    "level": level.name,
+                    "requestId": request_id or None,
+                    "logger": NAME,
+                }
+                line = _as_json({**record, "message": message, **(fields or {})})
+            else:
+                line = f"[{level.name}]\t{stamp}\t{request_id}\t{NAME}: {message}\n".encode()
             os.write(_STDERR, line)
 
 
