@@ -343,6 +343,10 @@ class Running:
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def open_descriptors(self) -> int:
+        """How many descriptors the runner has open."""
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
+
     def processes(self) -> list[int]:
         """The ids of all processes that this runner started and that live, the runner's own among them."""
         return [pid for pid in _all_processes() if _is_alive(pid) and self._mark in _environment_of(pid)]

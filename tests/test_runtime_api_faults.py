@@ -1,5 +1,7 @@
 """Whatever the Runtime API does, the handler sees it as it is, and nothing is sent twice or made up."""
 
+import threading
+
 import pytest
 
 from .conftest import Prepare, Start
@@ -16,7 +18,7 @@ from .fake_runtime_api import (
     reply_bytes,
     response,
 )
-from .running import RUNNER, HandlerConnection, Response, Stage
+from .running import RUNNER, HandlerConnection, Response, Stage, wait_until
 
 MEBIBYTE = 1024 * 1024
 
@@ -120,13 +122,17 @@ def test_it_may_be_named_by_a_host_name(start: Start, runtime_api: FakeRuntimeAp
     assert runner.connect().poll() == request_id
 
 
+@pytest.mark.parametrize("log_format", ["Text", "JSON"])
 def test_when_descriptors_run_out_those_who_wait_are_served_once_others_have_gone(
-    start: Start, runtime_api: FakeRuntimeApi
+    start: Start, runtime_api: FakeRuntimeApi, log_format: str
 ) -> None:
     few = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *RUNNER]
-    runner = start(runner=few, COMMAND=":")
+    runner = start(runner=few, environment={"AWS_LAMBDA_LOG_FORMAT": log_format}, COMMAND=":")
     handlers = [runner.connect() for _ in range(30)]
-    for handler in handlers[:-1]:
+    wait_until(lambda: runner.open_descriptors() == 24, "the last free descriptor's use")
+    handlers[0].send_poll()
+    assert handlers[0].is_closed_by_peer()
+    for handler in handlers[1:-1]:
         handler.close()
     request_id = runtime_api.invoke()
     assert handlers[-1].poll() == request_id
@@ -383,13 +389,31 @@ def test_handlers_that_connect_anew_for_each_request_share_one_connection_to_it(
 
 def test_connections_that_were_idle_before_a_restore_are_not_used_after_it(stage: Stage) -> None:
     first, second = stage.runner.connect(), stage.runner.connect()
-    stage.runtime_api.plan("/side", ACCEPTED)
+    at_once = Together(2)
+    stage.runtime_api.plan("/before", at_once, at_once)
+    for handler in (first, second):
+        handler.ask("GET", "/before")
+    for handler in (first, second):
+        handler.read_response()
     stage.runtime_api.plan(RESTORE_NEXT, reply(200))
-    stage.runtime_api.plan("/side", ACCEPTED)
-    first.exchange("GET", "/side")
-    assert second.exchange("GET", RESTORE_NEXT).status == 200
-    first.exchange("GET", "/side")
-    assert [request.connection for request in stage.runtime_api.requests] == [1, 1, 2]
+    assert first.exchange("GET", RESTORE_NEXT).status == 200
+    for handler in (first, second):
+        handler.exchange("GET", "/after")
+    used_before = {request.connection for request in stage.runtime_api.to("/before")}
+    used_after = {request.connection for request in stage.runtime_api.to("/after")}
+    assert len(used_before) == 2
+    assert not used_after & used_before
+
+
+class Together:
+    """A script that answers only when so many requests have come, each on a connection of its own."""
+
+    def __init__(self, count: int) -> None:
+        self._barrier = threading.Barrier(count)
+
+    def __call__(self, exchange: Exchange) -> None:
+        self._barrier.wait(10)
+        ACCEPTED(exchange)
 
 
 @pytest.mark.parametrize(
