@@ -88,6 +88,7 @@ def test_we_end_though_there_is_no_runtime_api(start: Start, runtime_api: FakeRu
     assert len(lines_of(start())) == 1
 
 
-def test_an_address_that_is_none_is_told_though_nobody_can_be_posted_to(start: Start) -> None:
-    [line] = lines_of(start(COMMAND=":", runtime_api_at="nowhere"))
-    assert "AWS_LAMBDA_RUNTIME_API is 'nowhere'; valid: host:port" in line
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:99999", "exämple:1"])
+def test_an_address_that_is_none_is_told_though_nobody_can_be_posted_to(start: Start, address: str) -> None:
+    [line] = lines_of(start(COMMAND=":", runtime_api_at=address))
+    assert f"AWS_LAMBDA_RUNTIME_API is {address!r}; valid: host:port" in line

@@ -271,7 +271,7 @@ class _Reader:
 def parse_address(text: str) -> tuple[str, int] | None:
     """Host and port from `host:port`; None if it is not that."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not host.isascii() or not port.isdecimal() or int(port) > 65535:
         return None
     return host.strip("[]"), int(port)
 
