@@ -84,6 +84,17 @@ def test_an_answer_is_delivered_and_followed_by_the_command_though_the_handler_e
     assert [each["exitStatus"] for each in runner.events("post-command-ended", request_id)] == [7]
 
 
+def test_an_answer_in_the_middle_of_which_the_handler_dies_is_cut_and_has_no_command(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    runner = start(python_handler("die_while_answering.py"), COMMAND=":")
+    assert runner.wait() == 128 + signal.SIGKILL
+    request = runtime_api.await_request("/response")
+    runtime_api.wait_for(lambda: request.cut, "the cut")
+    assert request.body == b"half of it"
+    assert runner.events("settled") == []
+
+
 def end_handler_and_see_it_gone(runner: Running, status: int) -> None:
     pid = runner.await_event("handler-started")["pid"]
     runner.end_handler(status)
