@@ -2,8 +2,8 @@
 
 Every way of starting us takes its turn in every round, so that a machine that is busy for a while is so for all. Each
 start is measured from the moment at which the command is called, as Lambda calls it, to the arrival of the handler's
-first `GET …/next`; the handler is a function under awslambdaric, of the interpreter that runs this. Then the memory that
-we hold is read, and all of it is killed.
+first `GET …/next`; the handler is a function under awslambdaric, of the interpreter that runs this. Then the memory
+that we hold is read, and all of it is killed.
 
 `python bench/cold_start.py --layers FOLDER`: the folder has the zips that `nox -s layer` builds. Linux only.
 """
@@ -101,10 +101,10 @@ def start(way: Way, handler: Sequence[str], api: RuntimeApi, cpu: int | None) ->
         arrived, connection = api.await_poll()
         time.sleep(0.05)  # for the memory: what is done after the poll has been sent on
         resident = resident_kib(process.pid)
-        connection.close()
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    connection.close()
     return arrived - before, resident
 
 

@@ -99,7 +99,10 @@ def _self_contained(architecture: str, site: Path, work: Path, target: Path) -> 
         folder.mkdir()
     debian.cpython(debian.architecture, host)
     python = debian.interpreter(host)
-    listing = needed(python, site)
+    remembered = site / PACKAGE / "remembered.py"
+    listing = needed(python, site, remembered)
+    for path in (remembered, Path(shutil.copy(_SOURCES / "start.py", site / PACKAGE))):
+        listing += f"{PACKAGE}.{path.stem}\t{path}\t\n"
     write_tables(listing, compiled(python, listing, work), tables)
     part = debian.cpython(architecture, linked)
     link(architecture, tables, linked, target)
@@ -118,7 +121,11 @@ def _python(site: Path, work: Path, content: Path) -> list[str]:
         python = shutil.which(f"python{version}")
         if python and subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0:
             # The standard library is the runtime's own, and may be of another patch release than the one here.
-            listing = [line for line in needed(Path(python), library).splitlines() if f"\t{library}/" in line]
+            listing = [
+                line
+                for line in needed(Path(python), library, work / "remembered").splitlines()
+                if f"\t{library}/" in line
+            ]
             target = private / f"cpython-{version.replace('.', '')}.bin"
             compiled(Path(python), "\n".join(listing), work).rename(target)
             versions.append(version)

@@ -6,6 +6,8 @@
 
 #include <Python.h>
 #include <malloc.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* --- The C modules. This table takes the place of the one in libpython, whose members would all be linked in. --- */
 
@@ -64,8 +66,10 @@ __asm__(".section .rodata\n"
         ".balign 16\n"
         "module_code:\n"
         ".incbin \"modules.bin\"\n"
+        "module_code_end:\n"
         ".previous\n");
 extern const unsigned char module_code[] __attribute__((visibility("hidden")));
+extern const unsigned char module_code_end[] __attribute__((visibility("hidden")));
 
 static const struct {
     const char *name;
@@ -86,6 +90,29 @@ static void freeze_modules(void)
         frozen[i].is_package = places[i].is_package;
     }
     PyImport_FrozenModules = frozen;
+}
+
+/* --- Memory --- */
+
+extern const unsigned char __ehdr_start[] __attribute__((visibility("hidden"))); /* the linker's: where we are loaded */
+static PyObject *gc_freeze;
+
+/* Do what gc.freeze does, which boot.py calls when all is imported: from then on the relocations and the modules' code
+   at the start of this file are not read any more, and their pages, 2 MB, need not be held. What is needed comes back. */
+static PyObject *freeze_and_forget(PyObject *module, PyObject *unused)
+{
+    uintptr_t page = sysconf(_SC_PAGESIZE), start = (uintptr_t)__ehdr_start, end = (uintptr_t)module_code_end;
+    madvise((void *)start, (end - start) / page * page, MADV_DONTNEED);
+    return PyObject_CallNoArgs(gc_freeze);
+}
+
+static int hook_gc_freeze(void)
+{
+    static PyMethodDef functions[] = {{"freeze", freeze_and_forget, METH_NOARGS, NULL}, {NULL}};
+    PyObject *gc = PyImport_ImportModule("gc");
+    if (gc == NULL || (gc_freeze = PyObject_GetAttrString(gc, "freeze")) == NULL)
+        return -1;
+    return PyModule_AddFunctions(gc, functions);
 }
 
 /* --- The interpreter --- */
@@ -131,8 +158,8 @@ int main(int argc, char **argv)
     }
     freeze_modules();
     start_python(argc, argv);
-    PyObject *entry = PyImport_ImportModule("aws_lambda_post_runner.entry");
-    PyObject *result = entry ? PyObject_CallMethod(entry, "main", NULL) : NULL;
+    PyObject *start = hook_gc_freeze() == 0 ? PyImport_ImportModule("aws_lambda_post_runner.start") : NULL;
+    PyObject *result = start ? PyObject_CallMethod(start, "main", NULL) : NULL;
     int status = result == NULL ? 1 : PyLong_Check(result) ? (int)PyLong_AsLong(result) : 0;
     if (result == NULL)
         PyErr_Print(); /* exits here, with its status, if it was SystemExit */

@@ -34,8 +34,8 @@ class CompilationError(Exception):
     """An interpreter could not run the run path's modules; the text is what it said."""
 
 
-def needed(python: Path, site: Path) -> str:
-    """List the modules that the run path needs, as record.py prints them.
+def needed(python: Path, site: Path, remembered: Path) -> str:
+    """List the modules that the run path needs, as record.py prints them, and write what it remembers of their making.
 
     `site`: the folder with our package and what it needs. Raises CompilationError.
     """
@@ -47,7 +47,7 @@ def needed(python: Path, site: Path) -> str:
         *(others - DISPENSABLE),
         *(name for path in ours for name in _names_of_trio(path)),
     }
-    return _run(python, "-I", "-S", "-B", _SCRIPTS / "record.py", site, *sorted(names))
+    return _run(python, "-I", "-S", "-B", _SCRIPTS / "record.py", site, remembered, *sorted(names))
 
 
 def compiled(python: Path, listing: str, folder: Path) -> Path:
