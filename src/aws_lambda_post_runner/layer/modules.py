@@ -45,7 +45,7 @@ def needed(python: Path, site: Path, remembered: Path) -> str:
         *IN_TROUBLE,
         *(f"{PACKAGE}.{path.stem}".removesuffix(".__init__") for path in ours),
         *(others - DISPENSABLE),
-        *(name for path in ours for name in _names_of_trio(path)),
+        *(name for path in ours for name in names_of_trio(path)),
     }
     return _run(python, "-I", "-S", "-B", _SCRIPTS / "record.py", site, remembered, *sorted(names))
 
@@ -83,7 +83,7 @@ def _imports(source: Path) -> Iterator[ast.ImportFrom]:
                 yield node
 
 
-def _names_of_trio(source: Path) -> Iterator[str]:
+def names_of_trio(source: Path) -> Iterator[str]:
     """List what a module takes from trio, as `trio.name`."""
     for node in ast.walk(ast.parse(source.read_bytes())):
         match node:

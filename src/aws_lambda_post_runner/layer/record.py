@@ -90,7 +90,7 @@ async def run_a_command() -> None:
 
 
 trio.run(run_a_command)
-if "__getattr__" not in vars(trio):
+if "__version__" in vars(trio):  # so the real __init__ has run
     sys.exit("the run path needs a name of trio's that is not in boot.TRIO, or is elsewhere in this release")
 
 with open(remembered, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib is not on the run path
