@@ -356,6 +356,7 @@ DISTURBING_LINES = [
     b"GET http://elsewhere/ HTTP/1.1\r\n",
     b"HTTP/1.1 101 Switching\r\n",
     b"HTTP/1.1 204 No Content\r\n",
+    b"HTTP/1.1 304 Not Modified\r\n",
     b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n",
 ]
 
@@ -404,12 +405,15 @@ def requests(draw: st.DrawFn) -> bytes:
     return draw(framed(start, [(b"Host", b"127.0.0.1:9001"), *draw(headers)], ["none", "length", "chunks"]))
 
 
+STATUSES = [b"200 OK", b"202 Accepted", b"202 Accepted", b"413 Too Large", b"500", b"204 Nothing"]
+
+
 @st.composite
 def answers(draw: st.DrawFn) -> bytes:
     version = draw(st.sampled_from([b"HTTP/1.1"] * 5 + [b"HTTP/1.0"]))
     start = b"%b %b" % (
         version,
-        draw(st.sampled_from([b"200 OK", b"202 Accepted", b"413 Too Large", b"500"])),
+        draw(st.sampled_from(STATUSES)),
     )
     before = draw(st.sampled_from([b""] * 3 + [b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]))
     return before + draw(framed(start, draw(headers), ["length", "chunks", "close"]))
@@ -420,14 +424,22 @@ def disturbed(draw: st.DrawFn, data: bytes) -> bytes:
     """The same with a few things put in, left out or written over, mostly where heads are."""
     changed = bytearray(data)
     for _ in range(draw(st.integers(1, 3))):
-        if draw(st.booleans()):
-            starts = [at + 1 for at, byte in enumerate(changed[:600]) if byte == 10] or [0]
-            at = draw(st.sampled_from(starts))
-            changed[at:at] = draw(st.sampled_from(DISTURBING_LINES))
-        else:
-            at = draw(st.one_of(st.integers(0, min(400, len(changed))), st.integers(0, len(changed))))
-            size = draw(st.sampled_from([0, 0, 1, 1, 2, 10, 70]))
-            changed[at : at + size] = draw(st.one_of(st.sampled_from(DISTURBANCES), st.binary(max_size=4)))
+        starts = [0, *(at + 1 for at, byte in enumerate(changed[:600]) if byte == 10)]
+        at = draw(st.sampled_from(starts))
+        end = changed.find(b"\n", at) + 1
+        match draw(st.sampled_from(["add a line", "change a line", "drop a line", "change bytes"])):
+            case "add a line":
+                changed[at:at] = draw(st.sampled_from(DISTURBING_LINES))
+            case "change a line":
+                changed[at:end] = draw(st.sampled_from(DISTURBING_LINES))
+            case "drop a line":
+                del changed[at:end]
+            case _:
+                at = draw(st.one_of(st.integers(0, min(400, len(changed))), st.integers(0, len(changed))))
+                size = draw(st.sampled_from([0, 0, 1, 1, 2, 10, 70]))
+                changed[at : at + size] = draw(
+                    st.one_of(st.sampled_from(DISTURBANCES), st.binary(max_size=4))
+                )
     return bytes(changed)
 
 
