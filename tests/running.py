@@ -235,12 +235,17 @@ class Collector:
 
 
 class Gate:
-    """Where a post command waits until the test lets it go on: it runs `gate.wait`."""
+    """Where a post command waits until the test lets it go on: it runs `gate.wait`.
+
+    One that is never let go on, but has set a trap, runs `gate.wait_for_a_trap`.
+    """
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self._descriptor = os.open(path, os.O_RDWR)
         self.wait = f"read -r _ < {path}"
+        # Bash runs a trap between two commands, but not when the signal comes just before a read that waits.
+        self.wait_for_a_trap = f"while :; do read -t 0.1 -r _ < {path}; done"
 
     def release(self, times: int = 1) -> None:
         """Let go on as many as wait, or will wait."""

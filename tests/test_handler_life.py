@@ -2,13 +2,14 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from .conftest import Prepare, Start
-from .fake_runtime_api import FakeRuntimeApi, answer_path
+from .fake_runtime_api import ACCEPTED, Exchange, FakeRuntimeApi, answer_path
 from .running import WAITING_HANDLER, Gate, Running, Stage, python_handler, wait_until
 
 ASKED_TO_STOP = "trap 'echo told >> {log}; exit 0' TERM; echo started >> {log}; {wait}"
@@ -81,6 +82,26 @@ def test_an_answer_is_delivered_and_followed_by_the_command_though_the_handler_e
     runner = start(python_handler("answer_and_leave.py"), COMMAND="exit 7")
     assert runner.wait() == 3
     assert runtime_api.to(f"{request_id}/response")[0].body == b"{}"
+    assert [each["exitStatus"] for each in runner.events("post-command-ended", request_id)] == [7]
+
+
+def test_the_command_also_runs_when_the_acknowledgement_comes_after_the_handlers_end(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    handler_is_gone = threading.Event()
+
+    def acknowledge_late(exchange: Exchange) -> None:
+        exchange.read_body()
+        handler_is_gone.wait(10)
+        ACCEPTED(exchange)
+
+    runtime_api.plan("/response", acknowledge_late)
+    request_id = runtime_api.invoke()
+    runner = start(python_handler("answer_and_leave.py"), COMMAND="exit 7")
+    pid = runner.await_event("handler-started")["pid"]
+    wait_until(lambda: pid not in runner.processes(), "the handler's end")
+    handler_is_gone.set()
+    assert runner.wait() == 3
     assert [each["exitStatus"] for each in runner.events("post-command-ended", request_id)] == [7]
 
 
@@ -236,7 +257,7 @@ def test_a_command_that_runs_when_we_are_stopped_can_end_in_its_grace(
 ) -> None:
     stage = prepare(GRACE="10s")
     log = tmp_path / "log"
-    begin_post_work(stage, ASKED_TO_STOP.format(log=log, wait=gate.wait), log)
+    begin_post_work(stage, ASKED_TO_STOP.format(log=log, wait=gate.wait_for_a_trap), log)
     if to_group:
         os.killpg(stage.runner.process.pid, number)
     else:
@@ -266,7 +287,7 @@ def test_a_signal_also_ends_post_work_that_has_outlived_the_handler(
 ) -> None:
     stage = prepare(GRACE="10s")
     log = tmp_path / "log"
-    begin_post_work(stage, ASKED_TO_STOP.format(log=log, wait=gate.wait), log)
+    begin_post_work(stage, ASKED_TO_STOP.format(log=log, wait=gate.wait_for_a_trap), log)
     end_handler_and_see_it_gone(stage.runner, 3)
     stage.runner.signal(signal.SIGTERM)
     assert stage.runner.wait() == 3

@@ -63,7 +63,7 @@ def test_a_held_poll_whose_connection_goes_away_is_never_sent(stage: Stage, gate
     gate.release()
     stage.runner.await_event("post-command-ended")
     assert stage.next_invocation(stage.runner.connect())
-    assert len(stage.runtime_api.to(NEXT)) == 2
+    assert len(stage.runner.events("poll-relayed")) == 2
 
 
 # The handler goes away before the acknowledgement.

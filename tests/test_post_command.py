@@ -179,8 +179,8 @@ def test_grandchildren_that_do_not_heed_sigterm_are_killed_when_the_poll_goes_on
     ended = run_command(stage, handler)
     assert (ended["signal"], ended["cutOffBy"]) == (signal.SIGTERM, "timeout")
     assert poll_goes_on(stage, handler)
-    handler_pid = stage.runner.await_event("handler-started")["pid"]
-    assert stage.runner.processes() == [stage.runner.process.pid, handler_pid]
+    left = {stage.runner.process.pid, stage.runner.await_event("handler-started")["pid"]}
+    wait_until(lambda: set(stage.runner.processes()) == left, "the death of what was killed")
 
 
 def test_a_command_is_not_started_when_nothing_is_left_of_its_budget_and_that_is_reported(

@@ -91,6 +91,19 @@ def test_when_it_goes_away_half_way_through_an_event_the_handler_sees_that_the_e
     assert handler.receive_rest() == b"x" * 999
 
 
+def test_when_it_goes_away_half_way_through_an_event_in_chunks_the_event_gets_no_end(stage: Stage) -> None:
+    def cut(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nchunk\r\n")
+        exchange.hang_up()
+
+    stage.runtime_api.plan(NEXT, cut)
+    handler = stage.runner.connect()
+    handler.send_poll()
+    assert handler.read_head().get("Transfer-Encoding") == "chunked"
+    assert handler.receive_rest() == b"5\r\nchunk\r\n"
+    stage.runner.stderr.await_line(lambda line: "closed the connection without a whole answer" in line)
+
+
 def test_when_it_goes_away_half_way_through_an_acknowledgement_the_command_runs_for_the_answer_was_taken(
     stage: Stage,
 ) -> None:
