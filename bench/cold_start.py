@@ -149,6 +149,42 @@ def measure(
     return figures
 
 
+# The steps of a start, each ended by a system call: a word of the line that strace writes, and which such line it is.
+STEPS = (
+    ("the interpreter, settings and trio are loaded", "epoll_create1(", -1),
+    ("trio runs, the listener listens", "listen(", 0),
+    ("a thread is started, and forks", "CLONE_VFORK", 0),
+    ("the handler is executed", "execve(", 1),
+    ("the handler boots, meanwhile we import the relay", "GET /2018-06-01/runtime/invocati", 0),
+    ("its poll is sent on to the Runtime API", "GET /2018-06-01/runtime/invocati", 1),
+)
+
+
+def waterfall(way: Way, handler: Sequence[str], trace: Path) -> list[float]:
+    """Start the handler this way once, under strace; return the seconds at which each step was done."""
+    calls = "execve,epoll_create1,listen,vfork,clone,clone3,sendto,write"
+    strace = ("strace", "-f", "--seccomp-bpf", "-ttt", "-e", f"trace={calls}", "-o", str(trace))
+    start(Way(way.name, (*strace, *way.before)), handler, RuntimeApi(), None)
+    lines = [line for line in trace.read_text(encoding="utf-8").splitlines() if " resumed>" not in line]
+
+    def at(word: str, which: int) -> float:
+        return float([line for line in lines if word in line][which].split()[1])
+
+    return [at(word, which) - at("execve(", 0) for _, word, which in STEPS]
+
+
+def draw(moments: Sequence[float]) -> str:
+    """Draw the steps of a start below each other, a character for a millisecond."""
+    bars, before = [], 0.0
+    for (name, _, _), moment in zip(STEPS, moments, strict=True):
+        took = moment - before
+        bars.append(
+            f"{took * 1000:5.1f} ms  {' ' * round(before * 1000)}{'█' * max(1, round(took * 1000))}  {name}"
+        )
+        before = moment
+    return "\n".join(bars)
+
+
 def main() -> None:
     """Measure under each condition, and tell."""
     parser = argparse.ArgumentParser(
@@ -175,6 +211,7 @@ def main() -> None:
             ),
             "one core, our files not in memory": measure(all_ways, handler, chosen.rounds, cpu=0, cold=True),
         }
+        traced = [waterfall(all_ways[1], handler, folder / "trace") for _ in range(chosen.rounds // 2)]
     print(report.machine())
     print(f"Milliseconds until the first poll, medians of {chosen.rounds}; + is what we add.\n")
     rows = []
@@ -187,6 +224,8 @@ def main() -> None:
         rows.append([way.name, *cells, f"{memory:.1f}"])
     without = [f"{figures[all_ways[0].name].milliseconds:.0f}" for figures in conditions.values()]
     print(report.table(["", *conditions, "resident MB"], [[all_ways[0].name, *without, ""], *rows]))
+    print(f"\nA start of the {all_ways[1].name}, under strace, which adds some milliseconds:\n")
+    print(draw([statistics.median(moments) for moments in zip(*traced, strict=True)]))
     report.write_json(
         chosen.json,
         {
