@@ -60,6 +60,9 @@ COMMAND = {
 
 SAME_ID = 0.05
 """How often an invocation has the request id of the one before."""
+IN_TURN = ("drops its poll while it is held", "drops its poll while it is out", "waits")
+"""What needs invocations to come one after the other, and polls that are held."""
+
 ENOUGH, LITTLE = 600.0, 1.5
 """Seconds until the deadline, as a rule and for a command that overruns."""
 
@@ -99,13 +102,23 @@ class Plan:
 
 
 def draw_plans(count: int, seed: int) -> Iterator[Plan]:
-    """Draw what happens in `count` invocations, the same for the same seed."""
+    """Draw what happens in `count` invocations that come one after the other, the same for the same seed."""
+    yield from _draw_plans(count, seed, HANDLER, SAME_ID)
+
+
+def draw_plans_at_once(count: int, seed: int) -> Iterator[Plan]:
+    """Draw what happens in `count` invocations of which several are in flight at once."""
+    handler = {kind: weight for kind, weight in HANDLER.items() if kind not in IN_TURN}
+    yield from _draw_plans(count, seed, handler, same_id=0.0)
+
+
+def _draw_plans(count: int, seed: int, handlers: dict[str, int], same_id: float) -> Iterator[Plan]:
     chance = random.Random(seed)  # noqa: S311 - a seed has to give the same again
     request_id = ""
     for number in range(count):
-        if not request_id or chance.random() > SAME_ID:
+        if not request_id or chance.random() >= same_id:
             request_id = f"{number:08d}-{_draw(chance, COMMAND)}"
-        handler, event, answer = (_draw(chance, table) for table in (HANDLER, EVENT, ANSWER))
+        handler, event, answer = (_draw(chance, table) for table in (handlers, EVENT, ANSWER))
         if answer == "413 early":
             handler = "large response"  # so that most of it is still to be sent when the 413 comes
         yield Plan(number, request_id, handler, event, answer)

@@ -10,6 +10,8 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +19,14 @@ import pytest
 import trio
 
 from .handler import STATUS
-from .plan import draw_plans
+from .plan import Plan, draw_plans, draw_plans_at_once
 from .runtime_api import LINE, RuntimeApi
 
 INVOCATIONS = int(os.environ.get("SOAK_INVOCATIONS", "5000"))
 SECONDS_EACH = 0.1
 """How long an invocation may take on average, and twenty times what it does; only a hang takes longer."""
 MORE_DESCRIPTORS = 4
+"""For each invocation that can be in flight. A few connections come and go."""
 MORE_MEMORY = 4 * 1024 * 1024
 """What flat means: by how much the second half may have more than the second quarter."""
 
@@ -41,21 +44,44 @@ esac
 pytestmark = pytest.mark.soak
 
 
-class Soak:
-    """One run: its files, its mark on every process, and the Runtime API's accounts."""
+@dataclass(frozen=True)
+class Kind:
+    """What kind of function is soaked."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    invocations: int
+    at_once: int
+    """How many invocations are in flight at once; more than one: on Lambda Managed Instances."""
+
+    @property
+    def draw(self) -> Callable[[int, int], Iterator[Plan]]:
+        return draw_plans if self.at_once == 1 else draw_plans_at_once
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {} if self.at_once == 1 else {"AWS_LAMBDA_MAX_CONCURRENCY": str(self.at_once)}
+
+
+KINDS = {"one at a time": Kind(INVOCATIONS, 1), "16 at once": Kind(INVOCATIONS // 4, 16)}
+
+
+class Soak:
+    """One run: its files, its mark on every process, and the runner's status."""
+
+    def __init__(self, folder: Path, seed: int, kind: Kind) -> None:
         self.log, self.events, self.said = folder / "log", folder / "events", folder / "said"
         self.log.touch()
         self.mark = f"SOAK_MARK={seed}-{os.getpid()}"
         self._seed = seed
+        self._kind = kind
         self.status: int | None = None
 
     async def run(self) -> RuntimeApi:
         """Let the handler have all its invocations, and see the runner exit."""
         with self.log.open("rb") as log, self.said.open("wb") as said:
-            api = RuntimeApi(draw_plans(INVOCATIONS, self._seed), INVOCATIONS, self._seed, log.fileno())
-            with trio.fail_after(60 + INVOCATIONS * SECONDS_EACH):
+            kind, seed = self._kind, self._seed
+            plans = kind.draw(kind.invocations, seed)
+            api = RuntimeApi(plans, kind.invocations, seed, log.fileno(), kind.at_once)
+            with trio.fail_after(60 + kind.invocations * SECONDS_EACH):
                 async with trio.open_nursery() as nursery:
                     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
                     nursery.start_soon(partial(trio.serve_listeners, api.serve, listeners))
@@ -96,25 +122,26 @@ class Soak:
             "SOAK_LOG": str(self.log),
             name: mark,
         }
-        return {"PATH": os.environ["PATH"], **own}
+        return {"PATH": os.environ["PATH"], **own, **self._kind.environment}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the runner is looked at in /proc")
-def test_nothing_is_lost_doubled_or_left_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_lost_doubled_or_left_behind(kind: str, tmp_path: Path) -> None:
     seed = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"SOAK_SEED={seed}")
-    soak, began = Soak(tmp_path, seed), time.monotonic()
+    soak, began = Soak(tmp_path, seed, KINDS[kind]), time.monotonic()
     api = trio.run(soak.run)
     summarise(api, time.monotonic() - began)
 
     assert api.problems == []
     assert soak.status == STATUS
     assert "Traceback" not in soak.said.read_text()
-    assert api.handed_out == list(range(INVOCATIONS))
-    assert json.loads(soak.events.read_text()) == api.handed_out
+    assert api.handed_out == list(range(KINDS[kind].invocations))
+    assert sorted(json.loads(soak.events.read_text())) == api.handed_out
     assert Counter(map(str.strip, soak.log.read_text().splitlines())) == api.accepted
     await_end_of(soak)
-    check_flat([descriptors for descriptors, _ in api.samples], MORE_DESCRIPTORS)
+    check_flat([descriptors for descriptors, _ in api.samples], MORE_DESCRIPTORS * KINDS[kind].at_once)
     check_flat([memory for _, memory in api.samples], MORE_MEMORY)
 
 
