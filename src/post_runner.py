@@ -126,18 +126,17 @@ def _ask(method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
         return 0, b""
     import socket
 
-    head = (
-        f"{method} /post-runner/v1/{path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
+    request_line = f"{method} /post-runner/v1/{path} HTTP/1.0"
+    head = f"{request_line}\r\nHost: {address}\r\nContent-Length: {len(body)}\r\n\r\n"
     try:
         with socket.create_connection((host, int(port)), PATIENCE) as connection:
             connection.sendall(head.encode() + body)
             with connection.makefile("rb") as answer:
-                status_line, _, rest = answer.read().partition(b"\r\n")
-        return int(status_line.split()[1]), rest.partition(b"\r\n\r\n")[2]
-    except (
-        OSError,
-        ValueError,
-        IndexError,
-    ):  # it is not there, or it is something else that does not speak HTTP
+                status, length = int(answer.readline().split()[1]), 0
+                while line := answer.readline().strip():
+                    name, _, value = line.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                return status, answer.read(length)
+    except (OSError, ValueError, IndexError):  # nobody is there, or somebody who does not speak HTTP
         return 0, b""
