@@ -138,9 +138,8 @@ def _look_up(module: ModuleType, origins: Mapping[str, tuple[str, str]], name: s
             return value
     elif is_package and find_spec(f"{module.__name__}.{name}") is not None:
         return import_module(f"{module.__name__}.{name}")
-    if (
-        spec is None or spec.loader is None or name == "__path__"
-    ):  # `from module import …` asks any module for a path
+    is_asked_by_import = name == "__path__"  # `from module import …` asks it of any module, to tell a package
+    if spec is None or spec.loader is None or is_asked_by_import:
         raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
     if vars(module).pop("__getattr__", None) is not None:  # from now on the module has what it has
         spec.loader.exec_module(module)

@@ -1,8 +1,8 @@
 /* The self-contained executable: CPython with every module that the run path needs frozen in.
 
    Beside this file the build puts modules.bin, the modules' code one after another; modules.inc, which tells what lies
-   where in it; and builtins.inc, the C modules that are linked in. Nothing is read from a disk but the file itself, and
-   from the environment nothing at all, so neither PYTHONPATH nor LD_LIBRARY_PATH of a function can change what runs. */
+   where in it; and builtins.inc, the C modules that are linked in. Nothing is read from a disk but this file and libc,
+   and Python reads nothing from the environment, so no PYTHONPATH or PYTHONHOME of a function can change what runs. */
 
 #include <Python.h>
 #include <malloc.h>

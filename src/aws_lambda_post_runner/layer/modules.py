@@ -4,6 +4,7 @@ The scripts record.py and compile.py beside this file do the work inside that in
 """
 
 import ast
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ DISPENSABLE = frozenset({"mmap"})
 """Modules that ours can do without: our executable has no such module in C."""
 
 # Without each instruction's columns bytecode is a third smaller; tracebacks still have their lines.
-_COMPILING = ("-I", "-S", "-X", "no_debug_ranges")
+_COMPILING = ("-X", "no_debug_ranges")
 
 _SCRIPTS = Path(__file__).parent
 
@@ -47,7 +48,7 @@ def needed(python: Path, site: Path, remembered: Path) -> str:
         *(others - DISPENSABLE),
         *(name for path in ours for name in names_of_trio(path)),
     }
-    return _run(python, "-I", "-S", "-B", _SCRIPTS / "record.py", site, remembered, *sorted(names))
+    return _run(python, _SCRIPTS / "record.py", site, remembered, *sorted(names))
 
 
 def compiled(python: Path, listing: str, folder: Path) -> Path:
@@ -65,9 +66,7 @@ def run_path(package: Path) -> list[Path]:
         for node in _imports(package / f"{pending.pop()}.py"):
             if node.level == 1:
                 stems = {node.module} if node.module else {alias.name for alias in node.names}
-                new = {stem for stem in stems - found if stem and (package / f"{stem}.py").exists()} - {
-                    FOR_PEOPLE
-                }
+                new = {stem for stem in stems - found - {FOR_PEOPLE} if (package / f"{stem}.py").exists()}
                 found |= new
                 pending += new
     return [package / f"{stem}.py" for stem in sorted(found)]
@@ -92,8 +91,16 @@ def names_of_trio(source: Path) -> Iterator[str]:
 
 
 def _run(python: Path, *arguments: str | Path) -> str:
-    command = [str(python), *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    # Isolated, as by -I, but for the seed of hashes: attrs writes some into its sources, and puts sets in their order.
+    command = [str(python), "-P", "-s", "-S", "-B", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        command,
+        env={**environment, "PYTHONHASHSEED": "0"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode != 0:
         raise CompilationError(f"{' '.join(command[:6])} … failed:\n{done.stderr.strip()}")
     return done.stdout

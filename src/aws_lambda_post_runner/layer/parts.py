@@ -79,7 +79,7 @@ class Debian:
             f'Dir::State "{folder}/state";\n'
             f'Dir::State::status "{folder}/state/status";\n'
             f'Dir::Cache "{folder}/cache";\n'
-            f"APT::Architectures {{ {' '.join(f'{chr(34)}{name}{chr(34)};' for name in MACHINES)} }};\n"
+            'APT::Architectures { "amd64"; "arm64"; };\n'
             'APT::Sandbox::User "root";\n',
             encoding="utf-8",
         )
