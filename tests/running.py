@@ -7,6 +7,7 @@ its observer, and what it says, is collected in the background and can be waited
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -201,20 +202,39 @@ class Collector:
     """Reads a descriptor to its end in the background; the lines can be waited for."""
 
     def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
         self._change = threading.Condition()
         self._lines: list[str] = []
-        self._thread = threading.Thread(target=self._collect, args=[descriptor], daemon=True)
+        self._unfinished = b""
+        self._ended = False
+        self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
 
-    def _collect(self, descriptor: int) -> None:
-        with open(descriptor, encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                with self._change:
-                    self._lines.append(line.rstrip("\n"))
-                    self._change.notify_all()
+    def _collect(self) -> None:
+        while not self._ended:
+            select.select([self._descriptor], [], [])
+            self._take_what_has_come()
+        os.close(self._descriptor)
+
+    def _take_what_has_come(self) -> None:
+        with self._change:
+            while not self._ended:
+                try:
+                    data = os.read(self._descriptor, 1 << 16)
+                except BlockingIOError:
+                    return
+                self._ended = not data
+                *whole, self._unfinished = (self._unfinished + data).split(b"\n")
+                if self._ended and self._unfinished:
+                    whole.append(self._unfinished)
+                self._lines += [line.decode(errors="replace") for line in whole]
+                self._change.notify_all()
 
     @property
     def lines(self) -> list[str]:
+        """All that was written up to now."""
+        self._take_what_has_come()
         with self._change:
             return self._lines.copy()
 
