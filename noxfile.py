@@ -17,6 +17,13 @@ def group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
+def real_parts(session: nox.Session) -> str:
+    """The folder with the emulator and the client for Node, which are fetched and built once."""
+    parts = Path(session.cache_dir).resolve() / "interop"
+    session.run("python", "-m", "tests.interop.obtain", str(parts))
+    return str(parts)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Look for faults that can be seen without running anything"""
@@ -53,13 +60,26 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def interop(session: nox.Session) -> None:
+    """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
+    session.install(".", *group("interop"))
+    session.run("pytest", "-m", "interop", *session.posargs, env={"INTEROP_PARTS": real_parts(session)})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run thousands of invocations with faults drawn at random: `-- 200000` says how many"""
+    session.install(".", *group("tests"))
+    count = session.posargs[0] if session.posargs else "5000"
+    session.run("pytest", "-m", "soak", "-rP", "tests/soak", env={"SOAK_INVOCATIONS": count})
+
+
+@nox.session
 def layer(session: nox.Session) -> None:
     """Build the Lambda layers into dist/, twice, and run each where it has to run"""
     session.install("-e", ".", *group("layer"))
-    parts = Path(session.cache_dir) / "interop"
-    session.run("python", "-m", "tests.interop.obtain", str(parts))
     session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist")
-    places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": str(parts.resolve())}
+    places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": real_parts(session)}
     session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)
 
 
