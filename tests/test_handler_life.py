@@ -37,17 +37,17 @@ def test_we_exit_with_128_and_the_signal_that_killed_the_handler(
 
 
 def test_we_exit_within_100_ms_of_the_handler(prepare: Prepare) -> None:
-    """The best of three, for the machine may have other things to do."""
-    delays: list[float] = []
-    for _ in range(3):
+    """In one of ten attempts at the latest, for the machine may have other things to do."""
+    for attempt in range(1, 11):
         stage = prepare()
         stage.runner.connect().send_poll()
-        stage.runtime_api.await_request("/next", nth=len(delays) + 1)
+        stage.runtime_api.await_request("/next", nth=attempt)
         began = time.monotonic()
         os.kill(stage.runner.await_event("handler-started")["pid"], signal.SIGKILL)
         stage.runner.wait()
-        delays.append(time.monotonic() - began)
-    assert min(delays) < 0.1
+        if time.monotonic() - began < 0.1:
+            return
+    pytest.fail("it never did")
 
 
 def test_post_work_under_way_is_finished_before_we_exit_with_the_handlers_status(
