@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Prepare
-from .fake_runtime_api import answer_path
+from .fake_runtime_api import PATIENCE, Exchange, answer_path, response
 from .running import Gate, HandlerConnection, Response, Stage, wait_until
 
 MEBIBYTE = 1024 * 1024
@@ -295,6 +295,41 @@ def test_a_shutdown_ends_all_waits(prepare: Prepare) -> None:
     assert stage.runner.await_event("waits-ended", request_id)["expired"] == 1
     assert stage.runner.stderr.await_line(lambda line: request_id in line and "shutdown" in line)
     assert stage.runner.wait() == 128 + signal.SIGTERM
+
+
+def test_what_was_asked_before_the_answer_counts_even_if_nobody_waited_until_it_was_heard(
+    prepare: Prepare,
+) -> None:
+    """Node's helper writes what it asks and goes on: here both are unread when the runner's turn comes."""
+    stage = prepare(MODE="WaitUntil", COMMAND="")
+    handler, helper = stage.runner.connect(), stage.runner.connect()
+    for _ in range(10):
+        request_id = stage.next_invocation(handler)
+        acknowledged = threading.Event()
+
+        def acknowledge_early(exchange: Exchange, acknowledged: threading.Event = acknowledged) -> None:
+            exchange.read_some(4)
+            exchange.send(response(202))
+            acknowledged.set()
+            exchange.read_some(4)
+
+        stage.runtime_api.plan(answer_path(request_id), acknowledge_early)
+        handler.send(
+            f"POST {answer_path(request_id)} HTTP/1.1\r\nHost: us\r\nContent-Length: 8\r\n\r\nhalf".encode()
+        )
+        assert acknowledged.wait(PATIENCE)
+        stage.runner.signal(signal.SIGSTOP)
+        wait_until(lambda: is_stopped(stage.runner.process.pid), "the stop of the runner")
+        helper.ask("POST", wait_path())
+        handler.send(b"half")
+        stage.runner.signal(signal.SIGCONT)
+        token = token_of(helper.read_response())
+        assert handler.read_response().status == 202
+        assert end_wait(helper, token) == 202
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 # What is refused

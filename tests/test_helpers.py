@@ -348,16 +348,21 @@ def test_node_hands_over_work_in_order(on_request: Stage, tmp_path: Path) -> Non
 
 
 @needs_node
-def test_node_need_not_await_what_it_asks(on_request: Stage, tmp_path: Path) -> None:
-    """The work has arrived although the event loop has not turned since: Node's runtime client blocks it."""
+@pytest.mark.parametrize("when", ["process.nextTick(ask)", "setTimeout(ask, 100)"])
+def test_node_need_not_await_what_it_asks(on_request: Stage, tmp_path: Path, when: str) -> None:
+    """The work has arrived although the event loop has not turned since: Node's runtime client blocks it.
+
+    On the next tick the helper's connection is not yet open as far as Node knows.
+    """
     handler = on_request.runner.connect()
     request_id = on_request.next_invocation(handler)
-    script = """
-        setTimeout(() => {
+    script = f"""
+        function ask() {{
             postRunner.work("not awaited");
-            console.log("asked");
+            require("fs").writeSync(1, "asked\\n");
             require("fs").readSync(0, Buffer.alloc(10));
-        }, 100);
+        }}
+        {when};
     """
     process = node(script, on_request)
     assert process.read() == "asked"

@@ -8,7 +8,7 @@ and Lambda starts it anew.
 import socket
 from contextlib import suppress
 
-from trio.lowlevel import ParkingLot
+from trio.lowlevel import ParkingLot, checkpoint
 
 from . import handler_api, runtime_api
 from .capture import Capture
@@ -23,6 +23,9 @@ from .runtime_api import Call
 from .settings import Settings
 from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
 
+_HEARING = 3
+"""Turns that all tasks get to read what has come: one to see it, one to read it, and one for a new connection."""
+
 
 class Relay:
     """What all handler connections have in common. Its tasks live in the nursery that calls `serve`."""
@@ -36,12 +39,14 @@ class Relay:
         self._polls = Polls()
         self._in_flight = InFlight()
         self._handler_api = HandlerApi(self._in_flight, post_work)
+        self._handlers: set[HandlerWire] = set()
         self._answers_under_way = 0
         self._answer_arrived = ParkingLot()
 
     async def serve(self, sock: socket.socket) -> None:
         """Relay all exchanges of one handler connection, until either side closes; then close it."""
         handler = HandlerWire(sock)
+        self._handlers.add(handler)
         try:
             while await self._exchange(handler):
                 pass
@@ -53,6 +58,7 @@ class Relay:
         except OSError as error:
             self._report.error(f"the Runtime API cannot be reached: {error.strerror}")
         finally:
+            self._handlers.discard(handler)
             handler.close()
 
     async def answers_arrive(self) -> None:
@@ -164,6 +170,7 @@ class Relay:
             try:
                 trailers = await self._ask(handler, request, wire, tap)
                 response = await self._receive_response(handler, request, wire)
+                await self._hear_others(handler)
             except BaseException:
                 wire.close()
                 raise
@@ -177,6 +184,17 @@ class Relay:
             self._answer_arrived.unpark_all()
         await self._deliver(handler, wire, response)
         return request.keep_alive
+
+    async def _hear_others(self, handler: HandlerWire) -> None:
+        """Let be done what was asked on the handler's other connections before it answered on this one.
+
+        Node's helper does not wait until it has been heard. What it asked may be here, unread, when the answer
+        has been taken, and would come too late for the invocation.
+        """
+        for _ in range(_HEARING):
+            if not any(other.has_unread() for other in self._handlers if other is not handler):
+                return
+            await checkpoint()
 
     def _find(self, request: RequestHead, request_id: str) -> Invocation:
         invocation_id = request.headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1")

@@ -124,6 +124,13 @@ class Wire:
         except OSError:
             return True
 
+    def has_unread(self) -> bool:
+        """Tell, without waiting, whether the peer has sent something that was not read yet."""
+        try:
+            return bool(self._sock.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
     async def flush(self, data: bytes | memoryview = b"") -> None:
         """Send what is queued and then `data`, together."""
         if self._queued:
@@ -240,17 +247,16 @@ class Wire:
 
     async def _receive(self) -> bytes:
         """What has come, at least one byte; none when the peer has closed."""
+        # Not after receiving: what has come is either still to be seen by has_unread, or dealt with.
+        if monotonic() > _turn.ends:
+            await _turn.give_way()
         while True:
             try:
-                data = self._sock.recv(_RECEIVE_SIZE)
+                return self._sock.recv(_RECEIVE_SIZE)
             except BlockingIOError:
                 await wait_readable(self._sock)
             except OSError:
                 raise Hangup(self) from None
-            else:
-                if monotonic() > _turn.ends:
-                    await _turn.give_way()
-                return data
 
     async def _receive_head(
         self, parser: h11.Connection, data: bytes

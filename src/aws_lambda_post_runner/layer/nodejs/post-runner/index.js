@@ -14,6 +14,7 @@
  * with the system when write() returns, and the runner reads it before the answer has been acknowledged.
  */
 
+const fs = require('node:fs');
 const net = require('node:net');
 
 /** Milliseconds to wait for the runner. It is on this machine, and answers within a fraction of one. */
@@ -45,8 +46,21 @@ class Connection {
         resolve(answer);
       });
       this.socket.ref();
-      this.socket.write(Buffer.concat([Buffer.from(head), body]));
+      this.write(Buffer.concat([Buffer.from(head), body]));
     });
+  }
+
+  write(data) {
+    // The event loop may not have turned since the system connected us, in a first invocation: Node would keep
+    // what it is given until then. Without a descriptor, or where the system does not take all, Node keeps the rest.
+    let sent = 0;
+    const fd = this.socket._handle?.fd;
+    if (this.socket.connecting && this.socket.writableLength === 0 && fd > 0) {
+      try {
+        sent = fs.writeSync(fd, data);
+      } catch {} // not connected after all
+    }
+    if (sent < data.length) this.socket.write(data.subarray(sent));
   }
 
   receive(text) {
