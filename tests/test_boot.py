@@ -7,7 +7,20 @@ from pathlib import Path
 import aws_lambda_post_runner
 from aws_lambda_post_runner.layer.modules import names_of_trio, run_path
 
-STAND_INS = ("attr", "attr.validators", "attrs", "idna", "inspect", "platform", "trio")
+STAND_INS = (
+    *(
+        "attr",
+        "attr.validators",
+        "attrs",
+        "idna",
+        "inspect",
+        "locale",
+        "platform",
+        "tokenize",
+        "traceback",
+        "trio",
+    ),
+)
 
 NAMES_OF_TRIO = sorted(
     name.removeprefix("trio.")

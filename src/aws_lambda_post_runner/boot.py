@@ -82,8 +82,9 @@ def prepare() -> None:
     # attrs asks whether this is PyPy; trio, whether what a thread returned is a coroutine, and whether one has ended.
     _stand_in("platform", given={"python_implementation": lambda: "CPython"})
     _stand_in("inspect", given=INSPECT)
-    # trio wants it for the names of hosts, of which we look up none.
-    _stand_in("idna")
+    # Imported by what trio imports, but used, if ever, in trouble only; idna for the names of hosts: we look up none.
+    for name in ("idna", "locale", "tokenize", "traceback"):
+        _stand_in(name)
     # trio wants it to give its threads the names that `ps` shows, and can do without.
     _stand_in("ctypes", given={"CDLL": _no_library})
     _stand_in("ctypes.util", given={"find_library": lambda _name: None})
