@@ -6,7 +6,7 @@ import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "tests", "coverage"]
 
 PROJECT = nox.project.load_toml()
 PYTHONS = nox.project.python_versions(PROJECT)
@@ -43,10 +43,16 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel, on every Python there is"""
     session.install(".", *group("tests"))
-    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
+    session.run("pytest", "-m", "not interop and not soak", "-n", "4", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """See that the tests reach every branch, in the processes that they start as well"""
+    session.install(".", *group("tests"))
     session.run("coverage", "erase")
     session.run(
-        "coverage", "run", "-m", "pytest", "-m", "not interop and not soak", "-n", "2", *session.posargs
+        "coverage", "run", "-m", "pytest", "-m", "not interop and not soak", "-n", "4", *session.posargs
     )
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
