@@ -107,6 +107,10 @@ class Relay:
             await self._post_work.hold()
             if handler.is_gone():
                 return False
+        if len(self._handlers) > 1 and handler.is_gone():
+            # It was read late, and the handler may have made another one since. The Runtime API answers a poll
+            # too many with the event that is under way, and the handler would get that a second time.
+            return False
         if self._report.observed:
             self._report.observe("poll-relayed")
         orphan = self._polls.orphan()
