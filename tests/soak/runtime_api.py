@@ -115,6 +115,7 @@ class RuntimeApi:
         self._log = log
         self._at_once = at_once
         self._is_overtaken = False
+        self._polls_out = 0
         self._withheld: set[int] = set()
         self._unanswered: defaultdict[str, list[Plan]] = defaultdict(list)
         self._accepted_so_far = 0
@@ -151,13 +152,23 @@ class RuntimeApi:
         await self._send(connection, "plain", 200, b"", b"")
 
     async def _hand_out(self, connection: Connection) -> None:
-        plan, previous = self._next, self._previous
+        self._polls_out += 1
+        if self._polls_out > self._at_once:
+            self.problems.append(f"{self._polls_out} polls at once after {self._previous}")
+        try:
+            await self._answer_poll(connection)
+        finally:
+            self._polls_out -= 1
+
+    async def _answer_poll(self, connection: Connection) -> None:
+        previous = self._previous
         if self._at_once == 1:
             self._check_hold(previous)
         if previous is not None:
             self._told[f"poll-arrived/{previous.number}"].set()
             if previous.handler.startswith("drops its poll"):
                 await self._told[f"dropped/{previous.number}"].wait()
+        plan = self._next
         if plan is None:
             await self._send(connection, "plain", 200, b"", b'{"number":null}')
             return
