@@ -165,5 +165,5 @@ def summarise(api: RuntimeApi, seconds: float) -> None:
     print(f"{api.kinds.total()} things went wrong:")
     for kind, count in sorted(api.kinds.items()):
         print(f"{count:9}  {kind}")
-    for when, (descriptors, memory) in zip(("begin", "end"), (api.samples[1], api.samples[-1]), strict=True):
-        print(f"at the {when}: {descriptors} descriptors, {memory / 1024 / 1024:.1f} MiB resident")
+    print("descriptors of the runner, from begin to end:", *(count for count, _ in api.samples))
+    print("its MiB resident:", *(f"{memory / 1024 / 1024:.1f}" for _, memory in api.samples))
