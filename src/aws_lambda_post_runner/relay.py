@@ -236,11 +236,13 @@ class Relay:
         except BaseException:
             wire.close()
             raise
-        if call is Call.RESTORE_NEXT:
-            # We have been restored from a snapshot: idle connections are clones of some that are long gone
-            # (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-best-practices.html).
-            self._pool.drop_idle()
-        await self._deliver(handler, wire, response)
+        try:
+            await self._deliver(handler, wire, response)
+        finally:
+            if call is Call.RESTORE_NEXT:
+                # We have been restored from a snapshot: idle connections are clones of some that are long gone
+                # (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-best-practices.html).
+                self._pool.drop_idle()
         return request.keep_alive
 
     async def _answer_ourselves(self, handler: HandlerWire, request: RequestHead) -> bool:
