@@ -5,11 +5,13 @@ start is measured from the moment at which the command is called, as Lambda call
 first `GET …/next`; the handler is a function under awslambdaric, of the interpreter that runs this. Then the memory
 that we hold is read, and all of it is killed.
 
-`python bench/cold_start.py --layers FOLDER`: the folder has the zips that `nox -s layer` builds. Linux only.
+`python bench/cold_start.py --layers FOLDER`: the folder has the zips that `nox -s layer` builds. Linux only; with strace
+it also tells which step takes how long.
 """
 
 import argparse
 import os
+import shutil
 import signal
 import socket
 import statistics
@@ -211,7 +213,8 @@ def main() -> None:
             ),
             "one core, our files not in memory": measure(all_ways, handler, chosen.rounds, cpu=0, cold=True),
         }
-        traced = [waterfall(all_ways[1], handler, folder / "trace") for _ in range(chosen.rounds // 2)]
+        traces = chosen.rounds // 2 if shutil.which("strace") else 0
+        traced = [waterfall(all_ways[1], handler, folder / "trace") for _ in range(traces)]
     print(report.machine())
     print(f"Milliseconds until the first poll, medians of {chosen.rounds}; + is what we add.\n")
     rows = []
@@ -224,8 +227,9 @@ def main() -> None:
         rows.append([way.name, *cells, f"{memory:.1f}"])
     without = [f"{figures[all_ways[0].name].milliseconds:.0f}" for figures in conditions.values()]
     print(report.table(["", *conditions, "resident MB"], [[all_ways[0].name, *without, ""], *rows]))
-    print(f"\nA start of the {all_ways[1].name}, under strace, which adds some milliseconds:\n")
-    print(draw([statistics.median(moments) for moments in zip(*traced, strict=True)]))
+    if traced:
+        print(f"\nA start of the {all_ways[1].name}, under strace, which adds some milliseconds:\n")
+        print(draw([statistics.median(moments) for moments in zip(*traced, strict=True)]))
     report.write_json(
         chosen.json,
         {

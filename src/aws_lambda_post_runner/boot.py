@@ -59,6 +59,9 @@ ATTRS = {
     "attr._next_gen": ("define", "field", "frozen", "mutable"),
 }
 INSPECT = {
+    "get_annotations": lambda cls: dict(
+        vars(cls).get("__annotations__", {})
+    ),  # dataclasses asks for its classes'
     "CORO_CLOSED": "CORO_CLOSED",
     "getcoroutinestate": lambda coroutine: "CORO_CLOSED" if coroutine.cr_frame is None else "CORO_SUSPENDED",
     "iscoroutine": lambda thing: isinstance(thing, CoroutineType),

@@ -52,7 +52,8 @@ def from_pypi(name: str, site: Path) -> Part:
 
 
 def _licence(found: Distribution) -> str:
-    return found.metadata["License-Expression"] or found.metadata["License"]
+    field = "License-Expression" if "License-Expression" in found.metadata else "License"
+    return found.metadata[field]
 
 
 def linker() -> Part:
