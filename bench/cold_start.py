@@ -5,8 +5,8 @@ start is measured from the moment at which the command is called, as Lambda call
 first `GET …/next`; the handler is a function under awslambdaric, of the interpreter that runs this. Then the memory
 that we hold is read, and all of it is killed.
 
-`python bench/cold_start.py --layers FOLDER`: the folder has the zips that `nox -s layer` builds. Linux only; with strace
-it also tells which step takes how long.
+`python bench/cold_start.py --layers FOLDER`: the folder has the zips that `nox -s layer` builds. Linux only; with
+strace it also tells which step takes how long.
 """
 
 import argparse
