@@ -1,4 +1,4 @@
-"""Get the parts that the interop tests need and that no Python dependency brings: `python -m tests.interop.obtain FOLDER`.
+"""Get the parts of the interop tests that no Python dependency brings: `python -m tests.interop.obtain FOLDER`.
 
 - the runtime interface emulator, out of the wheel of aws-sam-cli, which is not installed;
 - the runtime client of Node, which is compiled: that takes about a minute, and Debian's autoconf, automake, libtool,
