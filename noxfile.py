@@ -69,7 +69,9 @@ def demo(session: nox.Session) -> None:
 def interop(session: nox.Session) -> None:
     """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
     session.install(".", *group("interop"))
-    session.run("pytest", "-m", "interop", *session.posargs, env={"INTEROP_PARTS": real_parts(session)})
+    session.run(
+        "pytest", "-m", "interop", "-rP", *session.posargs, env={"INTEROP_PARTS": real_parts(session)}
+    )
 
 
 @nox.session

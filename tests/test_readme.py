@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_lambda_post_runner.invocation import Invocation, Outcome, Settled, command_environment
 from aws_lambda_post_runner.settings import VARIABLES, Variable
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -18,3 +19,10 @@ def settings_row(variable: Variable[object]) -> str:
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
 def test_each_setting_stands_in_the_readmes_table(variable: Variable[object]) -> None:
     assert settings_row(variable) in README
+
+
+def test_each_variable_of_the_command_stands_in_the_readme() -> None:
+    invocation = Invocation("id", "", 1, "arn", "trace", "tenant")
+    files = {"event": "/e", "response": "/r"}
+    for name in command_environment({}, Settled(invocation, Outcome.ERROR, "Error"), 1.0, files):
+        assert f"| `{name}` |" in README
