@@ -38,15 +38,15 @@ def test_a_poll_that_is_read_when_its_connection_has_gone_is_not_sent(runtime_ap
         report = Report(Level.WARN)
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
-                relay = Relay(told, PostWork(nursery, no_command, told, report), report)
+                relay = Relay(told, PostWork(nursery, no_command, told, report), report, lambda: False)
                 handler, other_end = connected_sockets()
                 dropped, dropped_other_end = connected_sockets()
                 dropped.sendall(POLL)
                 dropped.close()
                 handler.sendall(POLL)
-                nursery.start_soon(relay.serve, other_end)
+                nursery.start_soon(relay.serve, relay.welcome(other_end))
                 await trio.to_thread.run_sync(runtime_api.await_request, NEXT)
-                await relay.serve(dropped_other_end)
+                await relay.serve(relay.welcome(dropped_other_end))
                 runtime_api.invoke(b"{}")
                 await wait_all_tasks_blocked()
                 await trio.to_thread.run_sync(handler.recv, 1)

@@ -115,7 +115,7 @@ def test_a_body_that_turns_out_malformed_is_cut_and_not_completed(chunk: bytes, 
     handler.send(chunk + b"0\r\n\r\n")
     assert handler.is_closed_by_peer()
     stage.runtime_api.wait_for(lambda: request.cut, "the cut")
-    assert bytes(request.body) in (b"good", b"goodhello")
+    assert bytes(request.body) in (b"", b"good", b"goodhello")  # as much as came before the malformed part
     assert stage.runner.events("settled") == []
 
 

@@ -114,7 +114,7 @@ async def converse(talk: Talk, serve: Talk, conversation: Conversation) -> None:
             handler_end, relay_end = connected_sockets()
             handler = trio.SocketStream(trio.socket.from_stdlib_socket(handler_end))
             async with handler, trio.open_nursery() as until_closed:
-                until_closed.start_soon(relay.serve, relay_end)
+                until_closed.start_soon(relay.serve, relay.welcome(relay_end))
                 until_closed.start_soon(conversation.receive_at_handler, handler)
                 await talk(handler)
                 await wait_all_tasks_blocked(CUSHION)
@@ -127,7 +127,7 @@ async def converse(talk: Talk, serve: Talk, conversation: Conversation) -> None:
 def new_relay(nursery: trio.Nursery, address: str) -> Relay:
     told = read({"AWS_LAMBDA_RUNTIME_API": address, "AWS_LAMBDA_POST_RUNNER_MODE": "WaitUntil"})
     report = Report(Level.TRACE)  # so that what is said of each input is tried as well
-    return Relay(told, PostWork(nursery, no_command, told, report), report)
+    return Relay(told, PostWork(nursery, no_command, told, report), report, lambda: False)
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:

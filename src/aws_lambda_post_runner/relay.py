@@ -6,6 +6,7 @@ and Lambda starts it anew.
 """
 
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 from trio.lowlevel import ParkingLot, checkpoint
@@ -23,18 +24,22 @@ from .runtime_api import Call
 from .settings import Settings
 from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
 
-_HEARING = 3
-"""Turns that all tasks get to read what has come: one to see it, one to read it, and one for a new connection."""
+_HEARING = 5
+"""Turns that all tasks get to read what has come: to see and accept a connection, to see and read what is on it."""
 
 
 class Relay:
     """What all handler connections have in common. Its tasks live in the nursery that calls `serve`."""
 
-    def __init__(self, settings: Settings, post_work: PostWork, report: Report) -> None:
+    def __init__(
+        self, settings: Settings, post_work: PostWork, report: Report, has_knocked: Callable[[], bool]
+    ) -> None:
+        """`has_knocked` tells whether a connection of the handler's waits to be accepted."""
         self._capture = settings.capture
         self._capture_limit = settings.capture_limit
         self._post_work = post_work
         self._report = report
+        self._has_knocked = has_knocked
         self._pool = Pool(settings.runtime_api)
         self._polls = Polls()
         self._in_flight = InFlight()
@@ -43,10 +48,14 @@ class Relay:
         self._answers_under_way = 0
         self._answer_arrived = ParkingLot()
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Relay all exchanges of one handler connection, until either side closes; then close it."""
+    def welcome(self, sock: socket.socket) -> HandlerWire:
+        """Take in a connection that was accepted; it is to be served next."""
         handler = HandlerWire(sock)
         self._handlers.add(handler)
+        return handler
+
+    async def serve(self, handler: HandlerWire) -> None:
+        """Relay all exchanges of one handler connection, until either side closes; then close it."""
         try:
             while await self._exchange(handler):
                 pass
@@ -196,7 +205,8 @@ class Relay:
         has been taken, and would come too late for the invocation.
         """
         for _ in range(_HEARING):
-            if not any(other.has_unread() for other in self._handlers if other is not handler):
+            others = (other for other in self._handlers if other is not handler)
+            if not self._has_knocked() and not any(other.has_unread() for other in others):
                 return
             await checkpoint()
 

@@ -1,8 +1,10 @@
 """The one nursery: the listener, the handler, the signals and the post work, from start to exit status."""
 
+import select
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -68,7 +70,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             boot.finish()
             run_command = processes.CommandRunner(settings, handler_environment, report).run
             post_work = PostWork(nursery, run_command, settings, report)
-            relay = Relay(settings, post_work, report)
+            relay = Relay(settings, post_work, report, partial(_has_knocked, _watch(listener)))
             nursery.start_soon(_accept, listener, relay, nursery)
             nursery.start_soon(_forward, signals, handler, post_work)
             await handler.wait()
@@ -99,12 +101,24 @@ async def _accept(listener: socket.socket, relay: "Relay", nursery: trio.Nursery
         await trio.lowlevel.wait_readable(listener)
         try:
             sock, _ = listener.accept()
+            handler = relay.welcome(sock)
         except BlockingIOError:
             continue  # it went away before we looked
         except OSError:
             await trio.sleep(_BREATHER)
             continue
-        nursery.start_soon(relay.serve, sock)
+        nursery.start_soon(relay.serve, handler)
+
+
+def _watch(listener: socket.socket) -> select.poll:
+    watch = select.poll()
+    watch.register(listener, select.POLLIN)
+    return watch
+
+
+def _has_knocked(watch: select.poll) -> bool:
+    """Tell, without waiting, whether a connection waits to be accepted."""
+    return bool(watch.poll(0))
 
 
 async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork") -> None:
