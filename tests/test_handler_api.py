@@ -297,8 +297,9 @@ def test_a_shutdown_ends_all_waits(prepare: Prepare) -> None:
     assert stage.runner.wait() == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize("connected", ["before", "just now"])
 def test_what_was_asked_before_the_answer_counts_even_if_nobody_waited_until_it_was_heard(
-    prepare: Prepare,
+    prepare: Prepare, connected: str
 ) -> None:
     """Node's helper writes what it asks and goes on: here both are unread when the runner's turn comes."""
     stage = prepare(MODE="WaitUntil", COMMAND="")
@@ -320,6 +321,8 @@ def test_what_was_asked_before_the_answer_counts_even_if_nobody_waited_until_it_
         assert acknowledged.wait(PATIENCE)
         stage.runner.signal(signal.SIGSTOP)
         wait_until(lambda: is_stopped(stage.runner.process.pid), "the stop of the runner")
+        if connected == "just now":
+            helper = stage.runner.connect()
         helper.ask("POST", wait_path())
         handler.send(b"half")
         stage.runner.signal(signal.SIGCONT)
