@@ -111,14 +111,13 @@ class Relay:
 
     async def _poll(self, handler: HandlerWire, request: RequestHead) -> bool:
         """Hold the poll while post work is under way, send it on, and hand out the event that it brings."""
-        if self._post_work.holding:
+        held = self._post_work.holding
+        if held:
             self._report.observe("poll-held")
             await self._post_work.hold()
-            if handler.is_gone():
-                return False
-        if len(self._handlers) > 1 and handler.is_gone():
-            # It was read late, and the handler may have made another one since. The Runtime API answers a poll
-            # too many with the event that is under way, and the handler would get that a second time.
+        if (held or len(self._handlers) > 1) and handler.is_gone():
+            # It was held or read late, and the handler may have made another one since. The Runtime API answers a
+            # poll too many with the event that is under way, and the handler would get that a second time.
             return False
         if self._report.observed:
             self._report.observe("poll-relayed")
