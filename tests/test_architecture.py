@@ -1,4 +1,4 @@
-"""The walls between the rooms of the package, read from its source."""
+"""The walls between the wings and rooms of the package, read from its source."""
 
 import ast
 import subprocess
@@ -13,49 +13,65 @@ import aws_lambda_post_runner
 PACKAGE = Path(aws_lambda_post_runner.__file__).parent
 
 IMPORTS: dict[str, set[str]] = {
-    # pure: no IO
+    # the vocabulary; pure or nearly
     "runtime_api": set(),
     "settings": {"runtime_api"},
     "invocation": {"runtime_api", "settings"},
-    "heads": {"h11"},
-    "plain_heads": {"heads"},
-    # bytes, and what they are bytes of
-    "wire": {"h11", "heads", "plain_heads", "trio"},
-    "pool": {"wire"},
-    "polls": {"heads", "trio", "wire"},
-    "handler_api": {"invocation", "post_work", "runtime_api"},
-    "relay": {
-        "capture",
-        "handler_api",
-        "heads",
+    "report": {"invocation", "settings"},
+    "exits": set(),
+    "build": set(),
+    "__init__": set(),
+    # the relay: bytes, and what they are bytes of
+    "proxy.__init__": set(),
+    "proxy.heads": {"h11"},
+    "proxy.plain_heads": {"proxy.heads"},
+    "proxy.wire": {"h11", "proxy.heads", "proxy.plain_heads", "trio"},
+    "proxy.pool": {"proxy.wire"},
+    "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
+    "proxy.init_error": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
+    "proxy.relay": {
         "invocation",
-        "polls",
-        "pool",
-        "post_work",
+        "post.capture",
+        "post.handler_api",
+        "post.work",
+        "proxy.heads",
+        "proxy.polls",
+        "proxy.pool",
+        "proxy.wire",
         "report",
         "runtime_api",
         "settings",
         "trio",
-        "wire",
     },
-    # work
-    "capture": set(),
-    "report": {"invocation", "settings"},
-    "post_work": {"invocation", "report", "settings", "trio"},
-    "processes": {"capture", "invocation", "report", "settings", "trio"},
+    # post work
+    "post.__init__": set(),
+    "post.capture": set(),
+    "post.work": {"invocation", "report", "settings", "trio"},
+    "post.command": {"exits", "invocation", "post.capture", "report", "settings", "trio"},
+    "post.handler_api": {"invocation", "post.work", "runtime_api"},
     # from the start to the exit status
-    "supervisor": {"boot", "post_work", "processes", "relay", "report", "runtime_api", "settings", "trio"},
-    "init_error": {"heads", "runtime_api", "trio", "wire"},
-    "drop_in": {"init_error", "processes", "report", "runtime_api", "settings", "supervisor", "trio"},
+    "handler": {"trio"},
+    "supervisor": {
+        "boot",
+        "exits",
+        "handler",
+        "post.command",
+        "post.work",
+        "proxy.relay",
+        "report",
+        "runtime_api",
+        "settings",
+        "trio",
+    },
+    "drop_in": {"exits", "proxy.init_error", "report", "runtime_api", "settings", "supervisor", "trio"},
     "boot": set(),
-    "build": set(),
-    "__init__": set(),
-    "entry": {"__init__", "boot", "build", "cli", "drop_in"},
+    "entry": {"__init__", "boot", "build", "cli.app", "drop_in"},
     "__main__": {"entry"},
 }
 """What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and
 `pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
 
+OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "pytest_plugin")
 FOR_PEOPLE = {"typer", "rich", "click", "pydantic"}
 
 
@@ -64,25 +80,39 @@ def rooms() -> list[str]:
 
 
 def tree_of(room: str) -> ast.Module:
-    return ast.parse((PACKAGE / f"{room}.py").read_text(encoding="utf-8"))
+    return ast.parse(path_of(room).read_text(encoding="utf-8"))
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
+def path_of(room: str) -> Path:
+    return PACKAGE / f"{room.replace('.', '/')}.py"
+
+
+def imported(tree: ast.Module, wing: str) -> Iterator[str]:
     """The rooms and packages that are imported anywhere in a module, within functions as well."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):
                 yield from (each.name.partition(".")[0] for each in names)
-            case ast.ImportFrom(module=str(module), level=0):
-                yield module.partition(".")[0]
+            case ast.ImportFrom(module=module, names=names, level=1):
+                yield from rooms_in(".".join(filter(None, [wing, module])), names)
+            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] == PACKAGE.name:
+                yield from rooms_in(module.removeprefix(PACKAGE.name).lstrip("."), names)
             case ast.ImportFrom(module=str(module)):
                 yield module.partition(".")[0]
-            case ast.ImportFrom(names=names):
-                yield from (each.name if room_exists(each.name) else "__init__" for each in names)
 
 
-def room_exists(name: str) -> bool:
-    return (PACKAGE / f"{name}.py").exists() or (PACKAGE / name).is_dir()
+def rooms_in(module: str, names: list[ast.alias]) -> Iterator[str]:
+    """A module, or those of a package's names that are modules of their own."""
+    if path_of(module).is_file():
+        yield module
+        return
+    for name in names:
+        room = ".".join(filter(None, [module, name.name]))
+        yield room if path_of(room).is_file() else ".".join(filter(None, [module, "__init__"]))
+
+
+def wing_of(room: str) -> str:
+    return room.rpartition(".")[0]
 
 
 def known(names: Iterator[str]) -> set[str]:
@@ -116,31 +146,33 @@ def reaches(room: str) -> set[str]:
 
 @pytest.mark.parametrize("room", rooms())
 def test_a_room_imports_what_the_table_says(room: str) -> None:
-    assert known(imported(tree_of(room))) == IMPORTS[room]
+    assert known(imported(tree_of(room), wing_of(room))) == IMPORTS[room]
 
 
 def test_every_module_on_the_run_path_is_in_the_table() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")}
-    assert modules - {"cli", "pytest_plugin"} == set(IMPORTS)
+    modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+    assert {room for room in modules if room.split(".")[0] not in OFF_THE_RUN_PATH} == set(IMPORTS)
 
 
-def test_relay_and_processes_never_reach_each_other() -> None:
-    assert "processes" not in reaches("relay")
-    assert "relay" not in reaches("processes")
+def test_the_relay_and_the_post_command_never_reach_each_other() -> None:
+    """The supervisor joins them."""
+    assert "post.command" not in reaches("proxy.relay")
+    assert not [room for room in reaches("post.command") if room.startswith("proxy.")]
 
 
 def test_nothing_on_the_run_path_reaches_the_packages_for_people() -> None:
     assert reaches("drop_in") & {"trio", "h11"} == {"trio", "h11"}
-    assert not reaches("drop_in") & (FOR_PEOPLE | {"cli", "dev", "pytest_plugin"})
+    assert not reaches("drop_in") & FOR_PEOPLE
+    assert not [room for room in reaches("drop_in") if room.split(".")[0] in OFF_THE_RUN_PATH]
 
 
 def test_only_cli_and_dev_know_typer_and_rich() -> None:
     who = {
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
-        if FOR_PEOPLE & set(imported(ast.parse(path.read_text(encoding="utf-8"))))
+        if FOR_PEOPLE & set(imported(ast.parse(path.read_text(encoding="utf-8")), "elsewhere"))
     }
-    assert who <= {"cli.py", "dev"}
+    assert who <= {"cli", "dev"}
 
 
 @pytest.mark.parametrize("room", sorted(set(rooms()) - {"runtime_api"}))
@@ -153,14 +185,14 @@ def test_only_wire_sees_bytes_of_a_connection() -> None:
     """The supervisor has the listener, and hands each socket that it accepts to the relay's wire."""
     seeing = {"recv", "recv_into", "send", "sendall", "sendmsg", "setsockopt", "accept"}
     seen = {room: seeing & named(tree_of(room)) for room in rooms()}
-    assert {room for room in rooms() if seen[room]} == {"wire", "supervisor"}
+    assert {room for room in rooms() if seen[room]} == {"proxy.wire", "supervisor"}
     assert seen["supervisor"] == {"accept"}
-    assert {room for room in rooms() if "h11" in IMPORTS[room]} == {"wire", "heads"}
+    assert {room for room in rooms() if "h11" in IMPORTS[room]} == {"proxy.wire", "proxy.heads"}
 
 
-def test_only_processes_starts_processes() -> None:
+def test_only_the_handler_and_the_post_command_are_started() -> None:
     starting = {"run_process", "open_process", "Popen", "posix_spawn", "fork"}
-    assert [room for room in rooms() if starting & named(tree_of(room))] == ["processes"]
+    assert [room for room in rooms() if starting & named(tree_of(room))] == ["handler", "post.command"]
 
 
 def test_only_the_supervisor_opens_a_nursery() -> None:
@@ -189,5 +221,5 @@ def test_the_run_path_loads_nothing_that_is_for_people(form: str) -> None:
         check=True,
     )
     loaded = set(ended.stdout.split())
-    assert "aws_lambda_post_runner.relay" in loaded
+    assert "aws_lambda_post_runner.proxy.relay" in loaded
     assert not loaded & (FOR_PEOPLE | {"aws_lambda_post_runner.cli", "aws_lambda_post_runner.dev"})

@@ -33,7 +33,7 @@ import sys
 from functools import partial
 from aws_lambda_post_runner import boot
 boot.prepare()
-import aws_lambda_post_runner.drop_in, aws_lambda_post_runner.supervisor, aws_lambda_post_runner.relay
+import aws_lambda_post_runner.drop_in, aws_lambda_post_runner.supervisor, aws_lambda_post_runner.proxy.relay
 import trio
 
 async def run_a_command():

@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from aws_lambda_post_runner.dev import commands
-from aws_lambda_post_runner.dev.check import Finding, concerns_us, effective, findings
-from aws_lambda_post_runner.dev.function_config import (
+from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.dev.check.findings import Finding, concerns_us, effective, findings
+from aws_lambda_post_runner.dev.check.function_config import (
     FunctionConfig,
     UnreadableError,
     Value,

@@ -22,7 +22,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from aws_lambda_post_runner.dev import commands
+from aws_lambda_post_runner.cli import commands
 from aws_lambda_post_runner.settings import PREFIX
 
 DEV = [sys.executable, "-m", "aws_lambda_post_runner", "dev"]

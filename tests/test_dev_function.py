@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from aws_lambda_post_runner.dev import environment, sandbox
-from aws_lambda_post_runner.dev.environment import Options
-from aws_lambda_post_runner.dev.invoke_endpoint import INVOKE_PATH
+from aws_lambda_post_runner.dev.emulator import environment, sandbox
+from aws_lambda_post_runner.dev.emulator.environment import Options
+from aws_lambda_post_runner.dev.emulator.invoke_endpoint import INVOKE_PATH
 from aws_lambda_post_runner.dev.testing import RunningFunction
 from aws_lambda_post_runner.settings import PREFIX
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from aws_lambda_post_runner.dev import commands
+from aws_lambda_post_runner.cli import commands
 from aws_lambda_post_runner.dev.examples import Example, read_example
 from aws_lambda_post_runner.dev.testing import RunningFunction
 

@@ -11,11 +11,11 @@ import h11
 import pytest
 import trio
 
-from aws_lambda_post_runner.dev.http import Disconnected, Reply, ask
-from aws_lambda_post_runner.dev.invocations import PAYLOAD_LIMIT_BYTES, Invocation, Pending
-from aws_lambda_post_runner.dev.invoke_endpoint import INVOKE_PATH, InvokeEndpoint
+from aws_lambda_post_runner.dev.emulator.http import Disconnected, Reply, ask
+from aws_lambda_post_runner.dev.emulator.invocations import PAYLOAD_LIMIT_BYTES, Invocation, Pending
+from aws_lambda_post_runner.dev.emulator.invoke_endpoint import INVOKE_PATH, InvokeEndpoint
+from aws_lambda_post_runner.dev.emulator.runtime_api import Function, RuntimeApi
 from aws_lambda_post_runner.dev.moments import Moment, Recorder
-from aws_lambda_post_runner.dev.runtime_api_server import Function, RuntimeApi
 from aws_lambda_post_runner.invocation import Outcome
 
 RUNTIME = "/2018-06-01/runtime"

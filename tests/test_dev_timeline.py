@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from aws_lambda_post_runner.dev.moments import Moment
-from aws_lambda_post_runner.dev.timeline import Block, Timeline, draw, in_words, rows, summary
+from aws_lambda_post_runner.dev.view.timeline import Block, Timeline, draw, in_words, rows, summary
 
 Told = tuple[str, float, dict[str, Any]]
 """A moment: what, when, details."""

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from aws_lambda_post_runner.capture import Capture, captured_files
 from aws_lambda_post_runner.invocation import (
     Budget,
     InFlight,
@@ -14,6 +13,7 @@ from aws_lambda_post_runner.invocation import (
     budget_for,
     command_environment,
 )
+from aws_lambda_post_runner.post.capture import Capture, captured_files
 from aws_lambda_post_runner.runtime_api import Call, ends_invocation, read_call
 from aws_lambda_post_runner.settings import PREFIX, Settings, read
 

@@ -6,16 +6,25 @@ from pathlib import Path
 
 import aws_lambda_post_runner
 from aws_lambda_post_runner.layer import zips
-from aws_lambda_post_runner.layer.modules import run_path
+from aws_lambda_post_runner.layer.modules import module_name, run_path
 from aws_lambda_post_runner.layer.parts import Part, from_pypi
 
 PACKAGE = Path(aws_lambda_post_runner.__file__).parent
 
 
 def test_the_run_path_has_the_core_and_nothing_that_people_type() -> None:
-    stems = {path.stem for path in run_path(PACKAGE)}
-    assert {"__init__", "boot", "entry", "drop_in", "supervisor", "relay", "wire"} <= stems
-    assert not {"__main__", "cli", "pytest_plugin"} & stems
+    modules = {module_name(path, PACKAGE).removeprefix(f"{PACKAGE.name}.") for path in run_path(PACKAGE)}
+    assert {
+        PACKAGE.name,
+        "boot",
+        "entry",
+        "drop_in",
+        "supervisor",
+        "proxy",
+        "proxy.relay",
+        "proxy.wire",
+    } <= modules
+    assert not [each for each in modules if each.partition(".")[0] in ("__main__", "cli", "pytest_plugin")]
 
 
 def test_a_zip_is_the_same_bytes_whenever_and_in_whatever_order_its_files_were_written(

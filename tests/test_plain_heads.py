@@ -7,14 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aws_lambda_post_runner.heads import (
+from aws_lambda_post_runner.proxy.heads import (
     RequestHead,
     judge_request,
     judge_response,
     make_request,
     refuse_merged_lines,
 )
-from aws_lambda_post_runner.plain_heads import read_plain_request, read_plain_response
+from aws_lambda_post_runner.proxy.plain_heads import read_plain_request, read_plain_response
 
 POLL = (
     b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n"

@@ -14,8 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from aws_lambda_post_runner import __version__
-from aws_lambda_post_runner.dev import commands
-from aws_lambda_post_runner.dev.deployment import Architecture, Kind, render
+from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.dev.templates.render import Architecture, Kind, render
 from aws_lambda_post_runner.settings import PREFIX
 
 app = typer.Typer()

@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner import handler_api
 from aws_lambda_post_runner.invocation import Budget, Ending, Settled
-from aws_lambda_post_runner.post_work import PostWork
-from aws_lambda_post_runner.relay import Relay
+from aws_lambda_post_runner.post import handler_api
+from aws_lambda_post_runner.post.work import PostWork
+from aws_lambda_post_runner.proxy.relay import Relay
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Level, read
 

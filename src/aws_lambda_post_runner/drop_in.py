@@ -54,7 +54,7 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
 
 
 def _take_our_place(argv: Sequence[str], environment: Mapping[str, str]) -> int:
-    from .processes import why_not_started
+    from .exits import why_not_started
 
     try:
         os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - no shell is the point
@@ -68,7 +68,7 @@ def _refuse(error: SettingsError, environment: Mapping[str, str]) -> int:
     """Say what is wrong, on standard error and in the function's answer."""
     import trio
 
-    from .init_error import report_init_error
+    from .proxy.init_error import report_init_error
 
     report = Report(Level.WARN, json_log=wants_json(environment))
     for line in unknown_variables(environment):

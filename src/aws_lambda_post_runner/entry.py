@@ -37,7 +37,7 @@ def _run_handler(argv: list[str]) -> int:
 
 def _run_command_line() -> int:
     try:
-        from .cli import app
+        from .cli.app import app
     except ModuleNotFoundError as error:
         print(
             f"aws-lambda-post-runner: this build ({BUILD}) only runs handlers, for it has no {error.name}; "

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from . import boot, processes
+from . import boot
+from .exits import exit_status, why_not_started
+from .handler import start_handler
+from .post.command import CommandRunner
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import OBSERVER_FD, Settings
 
 if TYPE_CHECKING:
-    from .post_work import PostWork
-    from .relay import Relay
+    from .post.work import PostWork
+    from .proxy.relay import Relay
 
 FORWARDED = (
     signal.SIGTERM,
@@ -55,20 +58,20 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
         address = "{}:{}".format(*listener.getsockname())
         async with trio.open_nursery() as nursery:
             try:
-                handler = await processes.start_handler(
+                handler = await start_handler(
                     nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}
                 )
             except OSError as error:
-                message, status = processes.why_not_started(error, argv[0])
+                message, status = why_not_started(error, argv[0])
                 report.error(f"the handler cannot be started: {message}")
                 return status
             report.observe("handler-started", pid=handler.pid)
 
-            from .post_work import PostWork
-            from .relay import Relay
+            from .post.work import PostWork
+            from .proxy.relay import Relay
 
             boot.finish()
-            run_command = processes.CommandRunner(settings, handler_environment, report).run
+            run_command = CommandRunner(settings, handler_environment, report).run
             post_work = PostWork(nursery, run_command, settings, report)
             relay = Relay(settings, post_work, report, partial(_has_knocked, _watch(listener)))
             nursery.start_soon(_accept, listener, relay, nursery)
@@ -81,7 +84,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             await post_work.finish()
             nursery.cancel_scope.cancel()
         relay.close()
-    status = processes.exit_status(handler.returncode or 0)
+    status = exit_status(handler.returncode or 0)
     report.observe("handler-ended", status=status)
     return status
 

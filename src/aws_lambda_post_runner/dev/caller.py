@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import trio
 
-from .http import Disconnected, Reply, ask
-from .invoke_endpoint import INVOKE_PATH
-from .timeline import in_words
+from .emulator.http import Disconnected, Reply, ask
+from .emulator.invoke_endpoint import INVOKE_PATH
+from .view.timeline import in_words
 
 
 @dataclass(frozen=True)

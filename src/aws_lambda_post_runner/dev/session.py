@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import trio
 
-from .environment import ExecutionEnvironment, Options
-from .http import Reply, ask
-from .invocations import Invocation, Pending
-from .invoke_endpoint import INVOKE_PATH, InvokeEndpoint
+from .emulator.environment import ExecutionEnvironment, Options
+from .emulator.http import Reply, ask
+from .emulator.invocations import Invocation, Pending
+from .emulator.invoke_endpoint import INVOKE_PATH, InvokeEndpoint
 from .moments import Recorder
 
 USUAL_PORT = 9000

@@ -8,12 +8,12 @@ from functools import partial
 
 import trio
 
-from .display import Display
-from .environment import Options
-from .http import Disconnected
+from .emulator.environment import Options
+from .emulator.http import Disconnected
 from .moments import Moment, Recorder
 from .session import Session, listen, open_session
-from .timeline import Timeline
+from .view.display import Display
+from .view.timeline import Timeline
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import trio
 
 from aws_lambda_post_runner.settings import COMMAND
 
-from .environment import Options
-from .http import Reply
+from .emulator.environment import Options
+from .emulator.http import Reply
 from .moments import Moment, Recorder
 from .session import Session, listen, open_session
-from .timeline import Block, Timeline
+from .view.timeline import Block, Timeline
 
 START_TIMEOUT_S = 10.0
 

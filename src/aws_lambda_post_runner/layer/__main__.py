@@ -85,7 +85,9 @@ def _stage(site: Path, identity: zips.Build) -> list[Part]:
     package = site / PACKAGE
     package.mkdir(parents=True)
     for path in run_path(_SOURCES.parent):
-        shutil.copy(path, package)
+        target = package / path.relative_to(_SOURCES.parent)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(path, target)
     line = f'BUILD = "layer {identity.layer}, commit {identity.commit}"\n'
     (package / "build.py").write_text(line, encoding="utf-8")
     return [from_pypi(name, site) for name in PYPI]

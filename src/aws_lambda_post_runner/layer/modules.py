@@ -11,8 +11,8 @@ from pathlib import Path
 
 PACKAGE = "aws_lambda_post_runner"
 
-FOR_PEOPLE = "cli"
-"""Our module that the entry imports for our own commands only: where the run path ends."""
+FOR_PEOPLE = "cli/"
+"""Our wing that the entry imports for our own commands only: where the run path ends."""
 
 # Modules that are imported only when something unusual happens: other encodings are met, a traceback is printed, one of
 # boot's stand-ins has to give way to the real `inspect`.
@@ -40,11 +40,11 @@ def needed(python: Path, site: Path, remembered: Path) -> str:
 
     `site`: the folder with our package and what it needs. Raises CompilationError.
     """
-    ours = sorted((site / PACKAGE).glob("*.py"))
+    ours = sorted((site / PACKAGE).rglob("*.py"))
     others = {node.module for path in ours for node in _imports(path) if node.level == 0 and node.module}
     names = {
         *IN_TROUBLE,
-        *(f"{PACKAGE}.{path.stem}".removesuffix(".__init__") for path in ours),
+        *(module_name(path, site / PACKAGE) for path in ours),
         *(others - DISPENSABLE),
         *(name for path in ours for name in names_of_trio(path)),
     }
@@ -60,16 +60,38 @@ def compiled(python: Path, listing: str, folder: Path) -> Path:
 
 def run_path(package: Path) -> list[Path]:
     """List the sources of our modules that `entry` imports, or that they import, inside functions too."""
-    found = {"__init__", "boot", "entry"}
+    found = {"__init__.py", "boot.py", "entry.py"}
     pending = list(found)
     while pending:
-        for node in _imports(package / f"{pending.pop()}.py"):
-            if node.level == 1:
-                stems = {node.module} if node.module else {alias.name for alias in node.names}
-                new = {stem for stem in stems - found - {FOR_PEOPLE} if (package / f"{stem}.py").exists()}
-                found |= new
-                pending += new
-    return [package / f"{stem}.py" for stem in sorted(found)]
+        name = pending.pop()
+        reached = {each for node in _imports(package / name) for each in _ours(package, name, node)}
+        new = {each for each in reached - found if not each.startswith(FOR_PEOPLE)}
+        found |= new
+        pending += new
+    return [package / name for name in sorted(found)]
+
+
+def module_name(path: Path, package: Path) -> str:
+    """Tell the name by which a source of our package is imported."""
+    parts = path.relative_to(package).with_suffix("").parts
+    return ".".join((PACKAGE, *parts)).removesuffix(".__init__")
+
+
+def _ours(package: Path, importer: str, node: ast.ImportFrom) -> Iterator[str]:
+    """List the files of our package that an import runs: the module's, and those of the packages around it."""
+    module = node.module or ""
+    if node.level:
+        parents = Path(importer).parent.parts
+        base = parents[: len(parents) + 1 - node.level]
+    elif module.partition(".")[0] == PACKAGE:
+        base, module = (), module.removeprefix(PACKAGE).lstrip(".")
+    else:
+        return
+    folder = "/".join((*base, *filter(None, module.split("."))))
+    for name in (folder, *(f"{folder}/{alias.name}".lstrip("/") for alias in node.names)):
+        parts = name.split("/")
+        around = [f"{'/'.join(parts[:depth])}/__init__.py" for depth in range(1, len(parts) + 1)]
+        yield from (each for each in (f"{name}.py", *around) if (package / each).is_file())
 
 
 def _imports(source: Path) -> Iterator[ast.ImportFrom]:

@@ -1,53 +1,25 @@
-"""How child processes are started, stopped and judged.
+"""How a post command is started, stopped and judged.
 
-The handler stays in our process group and session, as if we were not there, and keeps every descriptor. A post
-command gets a process group of its own, so that it can be stopped with all that it has started.
+It gets a process group of its own, so that it can be stopped with all that it has started.
 """
 
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 
 import trio
 
-from .capture import captured_files
-from .invocation import Budget, Ending, Settled, command_environment
-from .report import Report
-from .settings import Settings
+from aws_lambda_post_runner.exits import why_not_started
+from aws_lambda_post_runner.invocation import Budget, Ending, Settled, command_environment
+from aws_lambda_post_runner.report import Report
+from aws_lambda_post_runner.settings import Settings
 
-NOT_FOUND = 127
-NOT_EXECUTABLE = 126
-"""The statuses with which shells end when they cannot start a command."""
+from .capture import captured_files
 
 _LOOK_AGAIN = 0.005
 """Seconds between two looks whether the rest of a process group is gone."""
-
-
-async def start_handler(
-    nursery: trio.Nursery, argv: Sequence[str], environment: Mapping[str, str]
-) -> trio.Process:
-    """Start the handler; it lives in `nursery`. Raises OSError if it cannot be started.
-
-    Descriptors are kept: the runtime clients of Python, Node, Java, Ruby and .NET log through one that
-    `_LAMBDA_TELEMETRY_LOG_FD` names. Standard input, output and error are ours.
-    """
-    run = partial(trio.run_process, argv, env=environment, stdin=None, check=False, close_fds=False)
-    process: trio.Process = await nursery.start(run)
-    return process
-
-
-def exit_status(returncode: int) -> int:
-    """The status to end with for a child that ended so: n for n, 128+s for signal s, as shells have it."""
-    return 128 - returncode if returncode < 0 else returncode
-
-
-def why_not_started(error: OSError, path: str) -> tuple[str, int]:
-    """What to say of a program that could not be started, and the status that shells have for it."""
-    status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-    return f"{path}: {os.strerror(error.errno or 0)}", status
 
 
 class CommandRunner:

@@ -7,8 +7,7 @@ from enum import Enum
 from importlib import resources
 
 from aws_lambda_post_runner import __version__
-
-from .check import OUR_WRAPPER, WRAPPER
+from aws_lambda_post_runner.dev.check.findings import OUR_WRAPPER, WRAPPER
 
 
 class Kind(Enum):
@@ -40,7 +39,7 @@ class Form:
 def render(kind: Kind, architecture: Architecture, timeout_s: int, settings: Mapping[str, str]) -> str:
     """Return a deployment; `settings` are variables by their full names."""
     form = FORMS[kind]
-    text = (resources.files(__package__) / "templates" / form.template).read_text(encoding="utf-8")
+    text = (resources.files(__package__) / form.template).read_text(encoding="utf-8")
     for placeholder, value in _replacements(architecture, timeout_s).items():
         text = text.replace(placeholder, value)
     variables = {WRAPPER: form.wrapper, **settings}

@@ -5,6 +5,7 @@ It answers as soon as the response is complete, and passes a streamed one on par
 
 import trio
 
+from aws_lambda_post_runner.dev.moments import Recorder
 from aws_lambda_post_runner.runtime_api import error_document
 
 from .http import Disconnected, Request, ServerConnection, serve
@@ -18,7 +19,6 @@ from .invocations import (
     WholeAnswer,
     decoded_client_context,
 )
-from .moments import Recorder
 
 PREVIEW_BYTES = 200
 INVOKE_PATH = "/2015-03-31/functions/function/invocations"

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from . import settings
-from .dev import commands
-from .drop_in import run as run_handler
-from .settings import Variable
+from aws_lambda_post_runner import settings
+from aws_lambda_post_runner.drop_in import run as run_handler
+from aws_lambda_post_runner.settings import Variable
+
+from . import commands
 
 app = typer.Typer(
     name="aws-lambda-post-runner",

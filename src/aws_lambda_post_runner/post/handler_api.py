@@ -10,9 +10,10 @@ Runtime API's own form. Nothing that is asked here is ever sent on, and none of 
 
 import os
 
-from .invocation import InFlight, Invocation
-from .post_work import PostWork
-from .runtime_api import error_document
+from aws_lambda_post_runner.invocation import InFlight, Invocation
+from aws_lambda_post_runner.runtime_api import error_document
+
+from .work import PostWork
 
 PATH = b"/post-runner/"
 WORK_LIMIT = 1024 * 1024

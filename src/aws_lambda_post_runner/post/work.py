@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from .invocation import Budget, Ending, Invocation, Outcome, Settled, budget_for
-from .report import Report
-from .settings import Mode, Settings
+from aws_lambda_post_runner.invocation import Budget, Ending, Invocation, Outcome, Settled, budget_for
+from aws_lambda_post_runner.report import Report
+from aws_lambda_post_runner.settings import Mode, Settings
 
 RunCommand = Callable[[Settled, Budget, trio.CancelScope], Awaitable[Ending]]
 """Runs the command for a settled invocation until it ends, its budget is used up or the scope is cancelled."""

@@ -18,14 +18,14 @@ from typing import Any
 import trio
 
 from aws_lambda_post_runner import settings
+from aws_lambda_post_runner.dev.moments import Moment, Recorder
 from aws_lambda_post_runner.invocation import Outcome
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
 from aws_lambda_post_runner.settings import DISABLED, OBSERVER_FD, Mode
 
 from .invocations import Invocation, Pending
 from .lines import PipeLines
-from .moments import Moment, Recorder
-from .runtime_api_server import Function, RuntimeApi
+from .runtime_api import Function, RuntimeApi
 from .sandbox import Sandbox
 
 # Lambda gives the init phase 10 s, and if that is not enough tries again within the function's timeout.

@@ -11,17 +11,19 @@ from contextlib import suppress
 
 from trio.lowlevel import ParkingLot, checkpoint
 
-from . import handler_api, runtime_api
-from .capture import Capture
-from .handler_api import HandlerApi
+from aws_lambda_post_runner import runtime_api
+from aws_lambda_post_runner.invocation import InFlight, Invocation, Outcome, Settled
+from aws_lambda_post_runner.post import handler_api
+from aws_lambda_post_runner.post.capture import Capture
+from aws_lambda_post_runner.post.handler_api import HandlerApi
+from aws_lambda_post_runner.post.work import PostWork
+from aws_lambda_post_runner.report import Report
+from aws_lambda_post_runner.runtime_api import Call
+from aws_lambda_post_runner.settings import Settings
+
 from .heads import Headers, Malformed, RequestHead, ResponseHead
-from .invocation import InFlight, Invocation, Outcome, Settled
 from .polls import Poll, Polls
 from .pool import Pool
-from .post_work import PostWork
-from .report import Report
-from .runtime_api import Call
-from .settings import Settings
 from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
 
 _HEARING = 5

@@ -4,8 +4,14 @@ from contextlib import suppress
 
 import trio
 
+from aws_lambda_post_runner.runtime_api import (
+    ERROR_CONTENT_TYPE,
+    ERROR_TYPE,
+    INIT_ERROR_TARGET,
+    error_document,
+)
+
 from .heads import Malformed, make_request
-from .runtime_api import ERROR_CONTENT_TYPE, ERROR_TYPE, INIT_ERROR_TARGET, error_document
 from .wire import Hangup, RuntimeApiWire
 
 INVALID_CONFIGURATION = "Runtime.PostRunnerInvalidConfiguration"

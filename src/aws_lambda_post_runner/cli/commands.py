@@ -12,19 +12,18 @@ import trio
 import typer
 from rich.console import Console
 
+from aws_lambda_post_runner.dev.caller import Caller, Orders
+from aws_lambda_post_runner.dev.check.findings import concerns_us
+from aws_lambda_post_runner.dev.check.function_config import UnreadableError, from_environment, read_file
+from aws_lambda_post_runner.dev.check.report import print_check
+from aws_lambda_post_runner.dev.emulator.environment import Options
+from aws_lambda_post_runner.dev.examples import Example, read_example
+from aws_lambda_post_runner.dev.session import USUAL_PORT
+from aws_lambda_post_runner.dev.show import Plan, show_function
+from aws_lambda_post_runner.dev.templates.render import Architecture, Kind, render
+from aws_lambda_post_runner.dev.view.display import PLAIN_WIDTH, Display, JsonDisplay, TimelineDisplay
+from aws_lambda_post_runner.dev.view.timeline import Timeline
 from aws_lambda_post_runner.settings import COMMAND, MARGIN, VARIABLES
-
-from .caller import Caller, Orders
-from .check import concerns_us
-from .check_report import print_check
-from .deployment import Architecture, Kind, render
-from .display import PLAIN_WIDTH, Display, JsonDisplay, TimelineDisplay
-from .environment import Options
-from .examples import Example, read_example
-from .function_config import UnreadableError, from_environment, read_file
-from .session import USUAL_PORT
-from .show import Plan, show_function
-from .timeline import Timeline
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 DEMO_HANDLER = (sys.executable, "-m", "awslambdaric", "aws_lambda_post_runner.dev.demo.handler")

@@ -13,9 +13,10 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from .environment import Options
-from .invoke_endpoint import INVOKE_PATH
-from .moments import Moment
+from aws_lambda_post_runner.dev.emulator.environment import Options
+from aws_lambda_post_runner.dev.emulator.invoke_endpoint import INVOKE_PATH
+from aws_lambda_post_runner.dev.moments import Moment
+
 from .timeline import Block, Timeline, draw, in_words, summary
 
 REFRESH_S = 0.1

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .moments import Moment
+from aws_lambda_post_runner.dev.moments import Moment
 
 LABEL_WIDTH = 11
 NOTE_WIDTH = 34

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .check import effective, findings
+from .findings import effective, findings
 from .function_config import FunctionConfig
 
 

@@ -13,11 +13,11 @@ from typing import Protocol
 import trio
 
 from aws_lambda_post_runner import runtime_api
+from aws_lambda_post_runner.dev.moments import Recorder
 from aws_lambda_post_runner.invocation import Outcome
 
 from .http import Disconnected, Request, ServerConnection, serve
 from .invocations import PAYLOAD_LIMIT_BYTES, Invocation, Pending
-from .moments import Recorder
 
 RESPONSE_MODE = "lambda-runtime-function-response-mode"
 ERROR_TYPE = runtime_api.ERROR_TYPE.decode()

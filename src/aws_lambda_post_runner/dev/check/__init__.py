@@ -1,0 +1,1 @@
+"""What a deployment says, and what is wrong with it."""

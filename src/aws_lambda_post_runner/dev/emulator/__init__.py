@@ -1,0 +1,1 @@
+"""A Lambda service for one function: its invoke endpoint, its Runtime API, its execution environment."""

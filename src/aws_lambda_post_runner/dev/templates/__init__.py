@@ -1,0 +1,1 @@
+"""Minimal deployments of a function with the post runner."""

@@ -1,0 +1,1 @@
+"""What has happened, drawn: as a timeline in a terminal, as a picture, as JSON lines."""

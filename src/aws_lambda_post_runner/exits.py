@@ -1,0 +1,18 @@
+"""How processes end, in the words and statuses that shells have for it. Pure: no IO."""
+
+import os
+
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+"""The statuses with which shells end when they cannot start a command."""
+
+
+def exit_status(returncode: int) -> int:
+    """The status to end with for a child that ended so: n for n, 128+s for signal s, as shells have it."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def why_not_started(error: OSError, path: str) -> tuple[str, int]:
+    """What to say of a program that could not be started, and the status that shells have for it."""
+    status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    return f"{path}: {os.strerror(error.errno or 0)}", status

@@ -1,0 +1,1 @@
+"""Post work: what runs after an answer, and what the handler may ask for it."""
