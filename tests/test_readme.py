@@ -1,4 +1,4 @@
-"""The README says what the code says."""
+"""The pages that describe the settings say what the code says."""
 
 from pathlib import Path
 
@@ -7,22 +7,23 @@ import pytest
 from aws_lambda_post_runner.invocation import Invocation, Outcome, Settled, command_environment
 from aws_lambda_post_runner.settings import VARIABLES, Variable
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+REFERENCE = (ROOT / "src" / "aws_lambda_post_runner" / "REFERENCE.md").read_text(encoding="utf-8")
 
 
 def settings_row(variable: Variable[object]) -> str:
-    """One line of the README's table of settings."""
+    """One line of the reference's table of settings."""
     default = f"`{variable.default}`" if variable.default else ""
     return f"| `{variable.name}` | {default} | {variable.meaning} | {variable.valid} |"
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
-def test_each_setting_stands_in_the_readmes_table(variable: Variable[object]) -> None:
-    assert settings_row(variable) in README
+def test_each_setting_stands_in_the_reference(variable: Variable[object]) -> None:
+    assert settings_row(variable) in REFERENCE
 
 
-def test_each_variable_of_the_command_stands_in_the_readme() -> None:
+def test_each_variable_of_the_command_stands_in_the_reference() -> None:
     invocation = Invocation("id", "", 1, "arn", "trace", "tenant")
     files = {"event": "/e", "response": "/r"}
     for name in command_environment({}, Settled(invocation, Outcome.ERROR, "Error"), 1.0, files):
-        assert f"| `{name}` |" in README
+        assert f"| `{name}` |" in REFERENCE
