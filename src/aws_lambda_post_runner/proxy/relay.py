@@ -49,6 +49,8 @@ class Relay:
         self._handlers: set[HandlerWire] = set()
         self._answers_under_way = 0
         self._answer_arrived = ParkingLot()
+        # On Managed Instances clients poll while others' answers are on their way.
+        self._polls_wait = settings.max_concurrency is None
 
     def welcome(self, sock: socket.socket) -> HandlerWire:
         """Take in a connection that was accepted; it is to be served next."""
@@ -112,11 +114,8 @@ class Relay:
             return None
 
     async def _poll(self, handler: HandlerWire, request: RequestHead) -> bool:
-        """Hold the poll while post work is under way, send it on, and hand out the event that it brings."""
-        held = self._post_work.holding
-        if held:
-            self._report.observe("poll-held")
-            await self._post_work.hold()
+        """Hold the poll until it is its turn, send it on, and hand out the event that it brings."""
+        held = self._polls_wait and await self._wait_for_turn(handler)
         if (held or len(self._handlers) > 1) and handler.is_gone():
             # It was held or read late, and the handler may have made another one since. The Runtime API answers a
             # poll too many with the event that is under way, and the handler would get that a second time.
@@ -143,6 +142,21 @@ class Relay:
             poll.leave((wire, response))
             return False
         return await self._hand_out(poll, handler, request, wire, response)
+
+    async def _wait_for_turn(self, handler: HandlerWire) -> bool:
+        """Return when no answer is on its way and no post work is under way; tell whether that took any time.
+
+        A client may poll before it has read that its answer was taken (aws-lambda-ric 4 does, when a streaming
+        handler throws). What it sent before the poll on another connection may not even be read yet.
+        """
+        await self._hear_others(handler)
+        if not self._answers_under_way and not self._post_work.holding:
+            return False
+        self._report.observe("poll-held")
+        while self._answers_under_way or self._post_work.holding:
+            await self.answers_arrive()
+            await self._post_work.hold()
+        return True
 
     async def _inherit(self, poll: Poll, handler: HandlerWire, request: RequestHead) -> bool:
         """Wait for the answer to a poll that another connection of the handler's has made, and gone away."""
@@ -200,10 +214,10 @@ class Relay:
         return request.keep_alive
 
     async def _hear_others(self, handler: HandlerWire) -> None:
-        """Let be done what was asked on the handler's other connections before it answered on this one.
+        """Let be read what has come on the handler's other connections, and on those that knock.
 
-        Node's helper does not wait until it has been heard. What it asked may be here, unread, when the answer
-        has been taken, and would come too late for the invocation.
+        Node's helper does not wait until it has been heard. What it asked before the answer may be here, unread,
+        when the answer has been taken, and would come too late for the invocation.
         """
         for _ in range(_HEARING):
             others = (other for other in self._handlers if other is not handler)
