@@ -17,7 +17,7 @@ IMPORTS: dict[str, set[str]] = {
     "runtime_api": set(),
     "settings": {"runtime_api"},
     "invocation": {"runtime_api", "settings"},
-    "report": {"invocation", "settings"},
+    "report": {"exits", "invocation", "settings"},
     "exits": set(),
     "build": set(),
     "__init__": set(),
