@@ -17,7 +17,7 @@ IMPORTS: dict[str, set[str]] = {
     "runtime_api": set(),
     "settings": {"runtime_api"},
     "invocation": {"runtime_api", "settings"},
-    "report": {"invocation", "settings"},
+    "report": {"exits", "invocation", "settings"},
     "exits": set(),
     "build": set(),
     "__init__": set(),
@@ -47,7 +47,18 @@ IMPORTS: dict[str, set[str]] = {
     "post.__init__": set(),
     "post.capture": set(),
     "post.work": {"invocation", "report", "settings", "trio"},
-    "post.command": {"exits", "invocation", "post.capture", "report", "settings", "trio"},
+    "post.session": set(),
+    "post.stdin": set(),
+    "post.command": {
+        "exits",
+        "invocation",
+        "post.capture",
+        "post.session",
+        "post.stdin",
+        "report",
+        "settings",
+        "trio",
+    },
     "post.handler_api": {"invocation", "post.work", "runtime_api"},
     # from the start to the exit status
     "handler": {"trio"},
@@ -195,8 +206,12 @@ def test_only_the_handler_and_the_post_command_are_started() -> None:
     assert [room for room in rooms() if starting & named(tree_of(room))] == ["handler", "post.command"]
 
 
-def test_only_the_supervisor_opens_a_nursery() -> None:
-    assert [room for room in rooms() if "open_nursery" in named(tree_of(room))] == ["supervisor"]
+def test_only_the_supervisor_has_a_nursery_that_outlives_a_call() -> None:
+    """A post command's is local: it ends with the command."""
+    assert [room for room in rooms() if "open_nursery" in named(tree_of(room))] == [
+        "post.command",
+        "supervisor",
+    ]
 
 
 FORMS = {"drop-in": ["true"], "run": ["run", "--", "true"]}

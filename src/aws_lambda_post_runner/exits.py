@@ -1,6 +1,7 @@
 """How processes end, in the words and statuses that shells have for it. Pure: no IO."""
 
 import os
+import signal
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -16,3 +17,12 @@ def why_not_started(error: OSError, path: str) -> tuple[str, int]:
     """What to say of a program that could not be started, and the status that shells have for it."""
     status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
     return f"{path}: {os.strerror(error.errno or 0)}", status
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal. Those for real-time use have names relative to the first, as in a shell's `kill -l`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        first = getattr(signal, "SIGRTMIN", number + 1)  # macOS has none of these
+        return f"SIGRTMIN+{number - first}" if number > first else f"signal {number}"

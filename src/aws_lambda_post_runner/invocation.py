@@ -1,5 +1,6 @@
 """What is known of one invocation, and the environment that a post command gets from it. Pure: no IO."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -188,5 +189,10 @@ def command_environment(
     added = {PREFIX + name: value for name, value in values.items()}
     added[runtime_api.TRACE_VARIABLE] = invocation.trace_id
     environment = {name: value for name, value in handler_environment.items() if name not in added}
-    environment.update((name, value) for name, value in added.items() if value)
+    environment.update((name, _as_utf_8(value)) for name, value in added.items() if value)
     return environment
+
+
+def _as_utf_8(text: str) -> str:
+    """The text that the process's locale, whichever it is, encodes to the UTF-8 of `text`."""
+    return os.fsdecode(text.encode(errors="surrogateescape"))

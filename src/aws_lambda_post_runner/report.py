@@ -3,13 +3,17 @@
 Lambda's log-level filter reads `timestamp` and `level` of a JSON line
 (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html). Nothing of an event, of
 a response or of the environment's values is ever part of a line.
+
+Nothing here raises: what cannot be encoded is written with backslashes, and what cannot be written is lost.
 """
 
+import json
 import os
-import signal
 import time
+import traceback
 from contextlib import suppress
 
+from .exits import signal_name
 from .invocation import Ending, Settled
 from .settings import Level
 
@@ -45,6 +49,17 @@ class Report:
 
     def command_ended(self, settled: Settled, ending: Ending) -> None:
         """Report a post command: at WARN if it failed, at INFO if not."""
+        level = Level.WARN if ending.failed else Level.INFO
+        message = _describe(ending) + f" (outcome {settled.outcome.value})"
+        self._command_ended(level, message, settled, ending)
+
+    def post_work_failed(self, settled: Settled, error: Exception) -> None:
+        """Report an error that nobody has foreseen, with its traceback: post work failed, and the function goes on."""
+        story = "".join(traceback.format_exception(error)).rstrip("\n")
+        ending = Ending(problem=f"{type(error).__name__}: {error}")
+        self._command_ended(Level.WARN, f"the post work failed as nobody foresaw: {story}", settled, ending)
+
+    def _command_ended(self, level: Level, message: str, settled: Settled, ending: Ending) -> None:
         request_id = settled.invocation.request_id
         fields: dict[str, object] = {
             "outcome": settled.outcome.value,
@@ -55,8 +70,7 @@ class Report:
             "problem": ending.problem or None,
             "notCaptured": list(ending.not_captured),
         }
-        level = Level.WARN if ending.failed else Level.INFO
-        self._say(level, _describe(ending) + f" (outcome {settled.outcome.value})", request_id, fields)
+        self._say(level, message, request_id, fields)
         self.observe("post-command-ended", requestId=request_id, **fields)
 
     def observe(self, event: str, **fields: object) -> None:
@@ -74,19 +88,18 @@ class Report:
             return
         now = time.time()
         stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
-        with suppress(
-            OSError
-        ):  # nobody reads our lines any more; or descriptors have run out, even for imports
-            if self._json_log:
-                record = {
-                    "timestamp": stamp,
-                    "level": level.name,
-                    "requestId": request_id or None,
-                    "logger": NAME,
-                }
-                line = _as_json({**record, "message": message, **(fields or {})})
-            else:
-                line = f"[{level.name}]\t{stamp}\t{request_id}\t{NAME}: {message}\n".encode()
+        if self._json_log:
+            record = {
+                "timestamp": stamp,
+                "level": level.name,
+                "requestId": request_id or None,
+                "logger": NAME,
+            }
+            line = _as_json({**record, "message": message, **(fields or {})})
+        else:
+            text = f"[{level.name}]\t{stamp}\t{request_id}\t{NAME}: {message}\n"
+            line = text.encode(errors="backslashreplace")
+        with suppress(OSError):  # nobody reads our lines any more
             os.write(_STDERR, line)
 
 
@@ -94,7 +107,7 @@ def _describe(ending: Ending) -> str:
     if ending.problem:
         return f"the post command was not started: {ending.problem}"
     if ending.signal is not None:
-        how = f"was killed by {signal.Signals(ending.signal).name}"
+        how = f"was killed by {signal_name(ending.signal)}"
     else:
         how = f"ended with status {ending.exit_status}"
     if ending.cut_off_by:
@@ -104,6 +117,10 @@ def _describe(ending: Ending) -> str:
 
 
 def _as_json(record: dict[str, object]) -> bytes:
-    import json  # only if asked for: it would cost every cold start two milliseconds
+    # Half a character, as a path may have, is part of no valid JSON text.
+    whole = {name: _whole(value) if isinstance(value, str) else value for name, value in record.items()}
+    return json.dumps(whole).encode() + b"\n"
 
-    return json.dumps(record).encode() + b"\n"
+
+def _whole(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()

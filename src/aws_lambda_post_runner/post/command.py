@@ -1,13 +1,12 @@
 """How a post command is started, stopped and judged.
 
-It gets a process group of its own, so that it can be stopped with all that it has started.
+It gets a session of its own, so that it can be stopped with all that it has started.
 """
 
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
+from signal import SIGKILL, SIGTERM
 
 import trio
 
@@ -17,9 +16,13 @@ from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Settings
 
 from .capture import captured_files
+from .session import Session
+from .stdin import standard_input
 
 _LOOK_AGAIN = 0.005
-"""Seconds between two looks whether the rest of a process group is gone."""
+"""Seconds between two looks whether all of a command is gone."""
+_DEATH = 1.0
+"""Seconds in which what got SIGKILL is gone, but for what the kernel keeps in a system call; that is not waited for."""
 
 
 class CommandRunner:
@@ -33,8 +36,8 @@ class CommandRunner:
     async def run(self, settled: Settled, budget: Budget, scope: trio.CancelScope) -> Ending:
         """Run the command and return when it has ended, its budget is used up or `scope` was cancelled.
 
-        Of a command that had to be stopped, and of all in its process group, nothing is left on return. What a
-        command leaves behind that ends by itself is left alone and not waited for.
+        Of a command that had to be stopped, and of all in its session, nothing is left on return. What a command
+        leaves behind that ends by itself is left alone and not waited for.
         """
         remaining = budget.remaining(time.time())
         if remaining == 0:
@@ -43,85 +46,84 @@ class CommandRunner:
             )
         if remaining is not None:
             scope.deadline = trio.current_time() + remaining
-        group = _ProcessGroup(self._settings.grace, self._report, settled)
         captured = settled.invocation.captured
+        stopping = _Stopping(self._settings.grace)
+        process: trio.Process | None = None
+        problem = ""
         began = time.monotonic()
         try:
-            with captured_files(captured) as files, scope:
-                await trio.run_process(
+            with (
+                captured_files(captured) as files,
+                standard_input(settled.invocation.work) as stdin,
+                scope,
+            ):
+                start = partial(
+                    trio.run_process,
                     [self._settings.shell, "-c", self._settings.command],
                     env=command_environment(self._environment, settled, remaining, files),
-                    stdin=b"".join(settled.invocation.work) or subprocess.DEVNULL,
+                    stdin=stdin,
                     check=False,
-                    process_group=0,
-                    deliver_cancel=group.stop,
-                    task_status=group,
+                    start_new_session=True,
+                    deliver_cancel=stopping.stop,
                 )
-        except OSError as error:
-            return Ending(problem=why_not_started(error, self._settings.shell)[0])
+                async with trio.open_nursery() as nursery:
+                    process = await nursery.start(start)
+                    self._tell_of_start(settled, process.pid)
+        except* OSError as errors:
+            problem = why_not_started(_first(errors), self._settings.shell)[0]
         cut_off_by = ""
         if scope.cancelled_caught:
-            await group.stop_rest()
+            await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"
-        returncode = group.returncode
-        if returncode is None:
-            return Ending(problem=f"the {cut_off_by} came first", cut_off_by=cut_off_by)
+            problem = "" if process else f"the {cut_off_by} came first"
+        if process is None or process.returncode is None:
+            return Ending(problem=problem, cut_off_by=cut_off_by)
         return Ending(
-            exit_status=returncode if returncode >= 0 else None,
-            signal=-returncode if returncode < 0 else None,
+            exit_status=process.returncode if process.returncode >= 0 else None,
+            signal=-process.returncode if process.returncode < 0 else None,
             duration_ms=int((time.monotonic() - began) * 1000),
             cut_off_by=cut_off_by,
             not_captured=tuple(name for name in captured if name not in files),
         )
 
-
-class _ProcessGroup:
-    """The process group of one post command; `started` is what run_process calls (trio.TaskStatus)."""
-
-    def __init__(self, grace: float, report: Report, settled: Settled) -> None:
-        self._grace = grace
-        self._report = report
-        self._settled = settled
-        self._process: trio.Process | None = None
-        self._kill_at = 0.0
-
-    @property
-    def returncode(self) -> int | None:
-        """Of the command itself, once it has ended; None if it was never started."""
-        return self._process.returncode if self._process else None
-
-    def started(self, process: trio.Process | None = None) -> None:
-        """The command is running."""
-        self._process = process
-        if process is not None and self._report.observed:
+    def _tell_of_start(self, settled: Settled, pid: int) -> None:
+        if self._report.observed:
             self._report.observe(
                 "post-command-started",
-                requestId=self._settled.invocation.request_id,
-                outcome=self._settled.outcome.value,
-                pid=process.pid,
+                requestId=settled.invocation.request_id,
+                outcome=settled.outcome.value,
+                pid=pid,
             )
+
+
+class _Stopping:
+    """How one command is stopped, if it has to be."""
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._session: Session | None = None
+        self._kill_at = 0.0
 
     async def stop(self, process: trio.Process) -> None:
         """SIGTERM to all, SIGKILL after the grace. Cancelled as soon as the command itself has ended."""
+        self._session = Session(process.pid)
         self._kill_at = trio.current_time() + self._grace
-        _signal_group(process.pid, signal.SIGTERM)
+        self._session.signal(SIGTERM)
         await trio.sleep(self._grace)
-        _signal_group(process.pid, signal.SIGKILL)
+        self._session.signal(SIGKILL)
 
     async def stop_rest(self) -> None:
-        """The command itself has ended; see that all else in its group ends, with the same grace."""
-        if self._process is None:
+        """The command itself has ended; see that all else that it has made ends, with the same grace."""
+        if self._session is None:
             return
+        give_up_at = self._kill_at + _DEATH
         with trio.CancelScope(shield=True):
-            while _signal_group(self._process.pid, 0) and trio.current_time() < self._kill_at:  # noqa: ASYNC110 - no event tells
+            while self._session.signal(0) and trio.current_time() < self._kill_at:  # noqa: ASYNC110 - no event tells
                 await trio.sleep(_LOOK_AGAIN)
-        _signal_group(self._process.pid, signal.SIGKILL)
+            while self._session.signal(SIGKILL) and trio.current_time() < give_up_at:  # noqa: ASYNC110 - likewise
+                await trio.sleep(_LOOK_AGAIN)
 
 
-def _signal_group(leader: int, number: int) -> bool:
-    """Send a signal to a process group; 0 only looks. Tell whether anybody was there to get it."""
-    try:
-        os.killpg(leader, number)
-    except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
-        return False
-    return True
+def _first(errors: BaseExceptionGroup[OSError]) -> OSError:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -89,6 +89,8 @@ class PostWork:
                 self._report.command_ended(settled, ending)
             if settled.invocation.waited_for:
                 await self._see_waits_end(settled, budget)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
+            self._report.post_work_failed(settled, error)
         finally:
             del self._under_way[settled]
             self._progress.unpark_all()

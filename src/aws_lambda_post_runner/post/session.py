@@ -1,0 +1,75 @@
+"""Which processes a command has made, and signals to all of them.
+
+The command leads a session of its own. In it are its children and theirs, whatever process groups a shell or
+`timeout` has made for them. What has called setsid is told by its parent, and from then on by that session. What has
+done so and has lost its parent before we looked cannot be told from a process of the handler's, and is left alone:
+making us the parent of orphans (PR_SET_CHILD_SUBREAPER) would take the handler's own daemons from init.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_ENDED = frozenset({"Z", "X"})
+"""States of a process that only waits to be noticed by its parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    pid: int
+    parent: int
+    session: int
+
+
+class Session:
+    """All that a command has made which has the process id `leader`."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._sessions = {leader}
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to all of them, or only look if it is 0. Tell whether anybody was there to get it.
+
+        Where /proc does not tell (macOS; or descriptors have run out) they are the command's process group.
+        """
+        try:
+            pids = [process.pid for process in self._members()]
+        except OSError:
+            return _reaches(os.killpg, self._leader, number)
+        return sum(_reaches(os.kill, pid, number) for pid in pids) > 0
+
+    def _members(self) -> list[_Process]:
+        """Those that live. Sessions that they have made are known from now on. Raises OSError."""
+        living = list(_living())
+        pids: set[int] = set()
+        while True:
+            members = [each for each in living if each.session in self._sessions or each.parent in pids]
+            if pids == {each.pid for each in members}:
+                return members
+            pids = {each.pid for each in members}
+            self._sessions |= {each.session for each in members}
+
+
+def _reaches(kill: Callable[[int, int], None], target: int, number: int) -> bool:
+    try:
+        kill(target, number)
+    except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        return False
+    return True
+
+
+def _living() -> Iterator[_Process]:
+    """All processes but those that have ended. Raises OSError if there is no telling."""
+    for name in os.listdir(_PROC):  # noqa: PTH208 - a Path for each would be made for its name alone
+        if name.isdecimal():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                # The name of the program comes first, in brackets, and may itself have brackets and spaces.
+                state, parent, _, session, *_ = (
+                    (_PROC / name / "stat").read_bytes().rpartition(b")")[2].split()
+                )
+                if state.decode() not in _ENDED:
+                    yield _Process(int(name), int(parent), int(session))
