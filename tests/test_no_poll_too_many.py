@@ -1,0 +1,58 @@
+"""There is never a poll too many at the Runtime API: it would be answered with an event that was given out already."""
+
+import socket
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from aws_lambda_post_runner.invocation import Budget, Ending, Settled
+from aws_lambda_post_runner.post.work import PostWork
+from aws_lambda_post_runner.proxy.relay import Relay
+from aws_lambda_post_runner.report import Report
+from aws_lambda_post_runner.settings import Level, read
+
+from .fake_runtime_api import NEXT, PATIENCE, FakeRuntimeApi
+
+POLL = f"GET {NEXT} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+async def no_command(settled: Settled, _budget: Budget, _scope: trio.CancelScope) -> Ending:
+    raise AssertionError(settled)
+
+
+def connected_sockets() -> tuple[socket.socket, socket.socket]:
+    """A pair of TCP sockets."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    return one, other
+
+
+def test_a_poll_that_is_read_when_its_connection_has_gone_is_not_sent(runtime_api: FakeRuntimeApi) -> None:
+    """The handler has dropped it and made another one, which is read first."""
+
+    async def relay_both() -> None:
+        told = read(
+            {"AWS_LAMBDA_RUNTIME_API": runtime_api.address, "AWS_LAMBDA_POST_RUNNER_MODE": "WaitUntil"}
+        )
+        report = Report(Level.WARN)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                relay = Relay(told, PostWork(nursery, no_command, told, report), report, lambda: False)
+                handler, other_end = connected_sockets()
+                dropped, dropped_other_end = connected_sockets()
+                dropped.sendall(POLL)
+                dropped.close()
+                handler.sendall(POLL)
+                nursery.start_soon(relay.serve, relay.welcome(other_end))
+                await trio.to_thread.run_sync(runtime_api.await_request, NEXT)
+                await relay.serve(relay.welcome(dropped_other_end))
+                runtime_api.invoke(b"{}")
+                await wait_all_tasks_blocked()
+                await trio.to_thread.run_sync(handler.recv, 1)
+                nursery.cancel_scope.cancel()
+            relay.close()
+            handler.close()
+
+    trio.run(relay_both)
+    assert len(runtime_api.to(NEXT)) == 1
