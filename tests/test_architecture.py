@@ -76,7 +76,7 @@ IMPORTS: dict[str, set[str]] = {
     },
     "drop_in": {"exits", "proxy.init_error", "report", "runtime_api", "settings", "supervisor", "trio"},
     "boot": set(),
-    "entry": {"__init__", "boot", "build", "cli.app", "drop_in"},
+    "entry": {"__init__", "boot", "build", "cli.app", "drop_in", "runtime_api"},
     "__main__": {"entry"},
 }
 """What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and

@@ -32,10 +32,13 @@ def on_this_machine(environ: dict[str, str], timeout_s: float | None = None) -> 
 
 
 def on_lambda(
-    environ: dict[str, str], timeout_s: float = 30.0, runtime: str = "python3.13"
+    environ: dict[str, str],
+    timeout_s: float = 30.0,
+    runtime: str = "python3.13",
+    layers: tuple[str, ...] | None = None,
 ) -> FunctionConfig:
     variables = {name: Value(text, "f") for name, text in environ.items()}
-    return FunctionConfig("f", variables, timeout_s, runtime, deployed=True)
+    return FunctionConfig("f", variables, timeout_s, runtime, deployed=True, layers=layers)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,8 @@ def on_lambda(
         on_lambda(GOOD | WRAPPED | {f"{PREFIX}NEXT_WRAPPER": "/opt/otel-handler"}),
         on_lambda(GOOD, runtime="provided.al2023"),
         on_lambda(GOOD, runtime=""),
+        on_lambda(GOOD | WRAPPED, layers=("arn:aws:lambda:eu-west-1:1:layer:shared:3",)),
+        on_this_machine(GOOD | {"AWS_LAMBDA_FUNCTION_TIMEOUT": "3", "AWS_LAMBDA_LOG_LEVEL": "INFO"}),
     ],
 )
 def test_nothing_is_found_where_nothing_is_wrong(config: FunctionConfig) -> None:
@@ -63,6 +68,10 @@ def test_nothing_is_found_where_nothing_is_wrong(config: FunctionConfig) -> None
         (on_this_machine(GOOD | {f"{PREFIX}TIMEOUT": "30"}), "the unit is missing"),
         (on_this_machine(GOOD | {f"{PREFIX}TIMOUT": "3s"}), f"did you mean {PREFIX}TIMEOUT?"),
         (on_this_machine(GOOD | {"AWS_LAMBDA_POSTRUNNER_MODE": "AfterError"}), f"did you mean {PREFIX}MODE?"),
+        (on_this_machine({"AWS_LAMDA_POST_RUNNER_COMMAND": "x"}), f"did you mean {PREFIX}COMMAND?"),
+        (on_this_machine({"AWS_LAMBDA_POST_RUNER_COMMAND": "x"}), f"did you mean {PREFIX}COMMAND?"),
+        (on_this_machine({"aws_lambda_pots_runner_command": "x"}), f"did you mean {PREFIX}COMMAND?"),
+        (on_lambda(GOOD | WRAPPED, layers=()), "no layer is attached"),
         (on_this_machine(GOOD | {"POST_RUNNER": "1"}), "POST_RUNNER is not a setting and is ignored"),
         (on_this_machine(GOOD | {f"{PREFIX}OBSERVER_FD": "3"}), "is for `dev` alone"),
         (
@@ -106,6 +115,18 @@ def test_what_is_worth_a_thought_is_no_error(config: FunctionConfig, words: str)
     [finding] = findings(config)
     assert not finding.is_error
     assert words in finding.text
+
+
+def test_a_function_whose_prefix_is_misspelt_concerns_us() -> None:
+    assert concerns_us(on_lambda({"AWS_LAMBDA_POST_RUNER_COMMAND": "x"}))
+    assert not concerns_us(on_lambda({"AWS_LAMBDA_FUNCTION_TIMEOUT": "3"}))
+
+
+def test_no_level_is_suggested_for_a_word_that_is_not_like_any() -> None:
+    [finding] = findings(on_this_machine(GOOD | {f"{PREFIX}LOG_LEVEL": "verbose"}))
+    assert "did you mean" not in finding.text
+    [finding] = findings(on_this_machine(GOOD | {f"{PREFIX}LOG_LEVEL": "warning"}))
+    assert "did you mean WARN?" in finding.text
 
 
 def test_errors_come_first() -> None:
@@ -169,6 +190,25 @@ def test_a_template_gives_each_function_with_what_is_global(tmp_path: Path) -> N
     assert (plain.timeout_s, plain.variables["X"]) == (None, Value(None, "Plain"))
     assert default.timeout_s == 3
     assert [concerns_us(config) for config in (serverless, plain, default)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("layers", "read"),
+    [
+        (None, ()),
+        ([{"Ref": "PostRunnerLayer"}], ("PostRunnerLayer",)),
+        (["arn:aws:lambda:eu-west-1:1:layer:x:3"], ("arn:aws:lambda:eu-west-1:1:layer:x:3",)),
+        ({"Fn::If": ["A", [], []]}, None),
+    ],
+)
+def test_a_template_tells_the_layers(tmp_path: Path, layers: object, read: tuple[str, ...] | None) -> None:
+    properties = {"Runtime": "python3.13"} | ({"Layers": layers} if layers is not None else {})
+    file = tmp_path / "template.json"
+    file.write_text(
+        json.dumps({"Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": properties}}})
+    )
+    [config] = read_file(file)
+    assert config.layers == read
 
 
 def test_a_command_that_only_the_deployment_knows_is_taken_to_be_there() -> None:

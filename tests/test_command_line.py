@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,24 @@ def test_disabled_with_a_reason_says_so_and_steps_aside() -> None:
     assert ended.stdout == "127.0.0.1:1\n"
     assert "an incident" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("hlep", "--help"), ("help", "--help"), ("dve", "dev"), ("chekc", "check")]
+)
+def test_a_word_that_is_nearly_ours_is_asked_about(word: str, meant: str) -> None:
+    ended = run(word, "x")
+    assert ended.returncode == 127
+    assert f"did you mean {meant}?" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_handler_whose_name_is_nearly_ours_is_run(tmp_path: Path) -> None:
+    program = tmp_path / "dve"
+    program.write_text("#!/bin/sh\necho mine\n")
+    program.chmod(0o755)
+    assert run("dve", PATH=f"{tmp_path}:{os.environ['PATH']}").stdout == "mine\n"
+    assert run(str(program)).stdout == "mine\n"
 
 
 def test_the_version_tells_the_build() -> None:

@@ -149,12 +149,48 @@ def test_the_timeline_can_be_saved_as_a_picture(tmp_path: Path) -> None:
         (["--event", "@/no/such/file"], "No such file"),
         (["--event", "{}", "--timeout", "3"], "is not a duration"),
         (["--pause", "soon"], "is not a duration"),
+        (["--invocations", "3"], "only with --event"),
+        (["--pause", "1s"], "only with --event"),
+        (["--event", "{}", "--svg", "/no/such/folder/timeline.svg"], "there is no folder /no/such/folder"),
+        (["--event", "{}", "--svg", "timeline.png"], "a name that ends in .svg"),
     ],
 )
-def test_wrong_options_are_refused(arguments: list[str], words: str) -> None:
+def test_wrong_options_are_refused_before_anything_is_started(arguments: list[str], words: str) -> None:
     done = run_dev(*arguments)
     assert done.returncode == 2
-    assert words in done.stderr
+    assert done.stdout == ""
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_the_picture_is_saved_with_json_as_well(tmp_path: Path) -> None:
+    picture = tmp_path / "timeline.svg"
+    done = run_dev("--event", "{}", "--json", "--svg", str(picture))
+    assert done.returncode == 0
+    assert events(done.stdout)
+    assert picture.read_text().startswith("<svg")
+
+
+def test_what_is_piped_is_never_wrapped() -> None:
+    done = run_dev("--event", json.dumps({"said": "x" * 150}), command=f"echo {'y' * 300}; echo {'z ' * 200}")
+    assert f"  │ {'y' * 300}\n" in done.stdout
+    assert f"  │ {('z ' * 200).strip()}\n" in done.stdout
+    assert f'  → {{"said": "{"x" * 150}"}}\n' in done.stdout
+
+
+def test_the_printed_curl_can_be_copied_from_a_terminal_of_80_columns() -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*DEV, "--event", "{}", "--", *HANDLER],
+        env=environ(TERM="xterm-256color", COLUMNS="80"),
+        stdout=terminal,
+        stderr=terminal,
+    ):
+        os.close(terminal)
+        output = plain(read_all(controller).decode())
+    os.close(controller)
+    [line] = [line for line in output.splitlines() if "curl" in line]
+    assert line.endswith("/2015-03-31/functions/function/invocations")
+    assert len(line) <= 80
 
 
 def test_a_port_that_is_taken_is_refused() -> None:
@@ -262,7 +298,7 @@ def first_answer_after() -> float:
 
 def test_what_was_cut_off_under_way_is_shown_at_the_end() -> None:
     with serving(command="echo begun; sleep 600") as (process, lines):
-        address = next(line for line in lines if "invoke it" in line).rpartition("http://")[2].split("/")[0]
+        address = next(line for line in lines if "curl" in line).rpartition("http://")[2].split("/")[0]
         invoke(address, "{}")
         assert any("begun" in line for line in lines)
         process.send_signal(signal.SIGINT)

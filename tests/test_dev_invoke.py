@@ -1,7 +1,10 @@
 """`invoke` sends events to a running function and prints what came back."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +84,24 @@ def test_an_answer_that_is_cut_short_is_a_failure(function: RunningFunction, tmp
     assert done.exit_code == 1
     assert done.stdout == "one"
     assert "cut short" in done.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(function: RunningFunction) -> None:
+    port = function.address.rpartition(":")[2]
+    words = ["invoke", "--port", port, "--event", json.dumps("x" * 100_000), "--repeat", "50"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "aws_lambda_post_runner", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(30) == 128 + signal.SIGPIPE
+    assert all(line.startswith("200 after ") for line in said.splitlines()), said
 
 
 def test_where_nothing_listens_the_way_out_is_named() -> None:

@@ -105,6 +105,23 @@ def test_the_command_prints_the_environments_settings_and_its_own_flags() -> Non
     assert f'{PREFIX}COMMAND="./given.sh"' in done.output
 
 
+@pytest.mark.parametrize(
+    ("environ", "arguments", "words"),
+    [
+        ({f"{PREFIX}MODE": "AfterResponce"}, [], "did you mean AfterResponse?"),
+        ({f"{PREFIX}TIMEOUT": "30"}, [], "the unit is missing"),
+        ({}, ["--command", ""], "COMMAND is empty"),
+    ],
+)
+def test_settings_that_run_would_refuse_are_refused(
+    environ: dict[str, str], arguments: list[str], words: str
+) -> None:
+    done = CliRunner(env=environ).invoke(app, ["sam", *arguments])
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert words in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     done = CliRunner().invoke(app, ["pulumi"])
     assert done.exit_code == 2

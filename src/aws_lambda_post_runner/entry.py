@@ -5,9 +5,13 @@ import sys
 
 from . import __version__
 from .build import BUILD
+from .runtime_api import ADDRESS_VARIABLE
 
 COMMANDS = frozenset({"run", "dev", "invoke", "check", "template"})
 """A first word that is one of these is ours; `run -- HANDLER` starts a handler of that name."""
+
+EX_NOT_FOUND = 127
+"""As shells have it."""
 
 
 def main() -> int:
@@ -22,8 +26,22 @@ def main() -> int:
             return _run_command_line()
         case [word, *_] if word in COMMANDS:
             return _run_command_line()
+        case [word, *_] if meant := _nearly_ours(word):
+            print(f"aws-lambda-post-runner: there is no {word}; did you mean {meant}?", file=sys.stderr)
+            return EX_NOT_FOUND
         case handler:
             return _run_handler(handler)
+
+
+def _nearly_ours(word: str) -> str:
+    """Tell which word of ours was meant by one that nothing can be started by; empty within Lambda."""
+    places = (word, *(f"{folder}/{word}" for folder in os.get_exec_path()))
+    if ADDRESS_VARIABLE in os.environ or any(os.access(place, os.F_OK) for place in places):
+        return ""
+    from difflib import get_close_matches  # only in trouble: it is slow to import
+
+    meant = next(iter(get_close_matches(word, [*COMMANDS, "help", "version"], n=1)), "")
+    return f"--{meant}" if meant in {"help", "version"} else meant
 
 
 def _run_handler(argv: list[str]) -> int:

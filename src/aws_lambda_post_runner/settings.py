@@ -85,7 +85,7 @@ class Settings:
 def _nearest(word: str, words: list[str]) -> str:
     from difflib import get_close_matches  # only in trouble: it is slow to import
 
-    near = get_close_matches(word.casefold(), [each.casefold() for each in words], n=1, cutoff=0.5)
+    near = get_close_matches(word.casefold(), [each.casefold() for each in words], n=1)
     return next((each for each in words if near and each.casefold() == near[0]), "")
 
 

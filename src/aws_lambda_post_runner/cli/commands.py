@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import trio
 import typer
@@ -21,9 +23,11 @@ from aws_lambda_post_runner.dev.examples import Example, read_example
 from aws_lambda_post_runner.dev.session import USUAL_PORT
 from aws_lambda_post_runner.dev.show import Plan, show_function
 from aws_lambda_post_runner.dev.templates.render import Architecture, Kind, render
-from aws_lambda_post_runner.dev.view.display import PLAIN_WIDTH, Display, JsonDisplay, TimelineDisplay
+from aws_lambda_post_runner.dev.view.display import PLAIN_WIDTH, Displays, JsonDisplay, TimelineDisplay
 from aws_lambda_post_runner.dev.view.timeline import Timeline
-from aws_lambda_post_runner.settings import COMMAND, MARGIN, VARIABLES
+from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
+from aws_lambda_post_runner.settings import COMMAND, MARGIN, VARIABLES, SettingsError
+from aws_lambda_post_runner.settings import read as read_settings
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 DEMO_HANDLER = (sys.executable, "-m", "awslambdaric", "aws_lambda_post_runner.dev.demo.handler")
@@ -47,10 +51,13 @@ def dev(  # noqa: PLR0913 - each option is a parameter
             help="Send this event and exit. Without it, wait for callers until Ctrl-C.",
         ),
     ] = None,
-    invocations: Annotated[int, typer.Option(min=1, help="How often to send the event.")] = 1,
+    invocations: Annotated[
+        int | None, typer.Option(min=1, help="How often to send the event; by default once.")
+    ] = None,
     pause: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long to wait between two events.")
-    ] = "0s",
+        str | None,
+        typer.Option(metavar="DURATION", help="How long to wait between two events; by default not at all."),
+    ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(min=1, help="Take this many invocations at once, unfrozen, as Managed Instances do."),
@@ -75,20 +82,23 @@ def dev(  # noqa: PLR0913 - each option is a parameter
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what happens as JSON, one event a line.")
     ] = False,
-    svg: Annotated[Path | None, typer.Option(help="Save the timeline as a picture at the end.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Save the timeline as a picture at the end.")
+    ] = None,
 ) -> None:
     """Run a handler as Lambda would, on this machine, and show what happens when.
 
     Exits with 1 when an invocation or a post command failed.
     """
     environ = dict(os.environ)
-    plan = _read_plan(event, invocations, pause)
-    if handler == ["demo"]:
+    is_demo = handler == ["demo"]
+    plan = DEMO_PLAN if is_demo and event is None else _read_plan(event, invocations, pause)
+    _check_picture(svg)
+    if is_demo:
         if importlib.util.find_spec("awslambdaric") is None:
             raise typer.BadParameter("the demo runs under awslambdaric: pip install awslambdaric")
         handler = list(DEMO_HANDLER)
         environ.setdefault(COMMAND.full_name, DEMO_COMMAND)
-        plan = plan if event else DEMO_PLAN
     options = Options(
         handler=tuple(handler),
         timeout_s=read_duration(
@@ -100,29 +110,49 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         environ=environ,
     )
     timeline = Timeline()
-    display = JsonDisplay() if as_json else TimelineDisplay(_console(), options, timeline)
+    picture = TimelineDisplay(_nowhere() if as_json else _console(), options, timeline)
+    display = Displays(JsonDisplay(), picture) if as_json else picture
     if port is None and plan.event is not None:
         port = 0
     try:
-        status = _run(options, plan, port, timeline, display)
+        status = _run_for_a_reader(show_function, options, plan, port, timeline, display)
     except OSError as problem:
         raise typer.BadParameter(f"{port}: {problem.strerror}", param_hint="--port") from None
-    if svg is not None and isinstance(display, TimelineDisplay):
-        display.save_svg(svg, title="aws-lambda-post-runner dev")
+    if svg is not None:
+        picture.save_svg(svg, title="aws-lambda-post-runner dev")
     raise typer.Exit(status)
 
 
-def _read_plan(event: str | None, invocations: int, pause: str) -> Plan:
-    content = None if event is None else read_event(event, "--event")
-    return Plan(content, invocations, read_duration(pause, "--pause"))
+def _read_plan(event: str | None, invocations: int | None, pause: str | None) -> Plan:
+    pause_s = 0.0 if pause is None else read_duration(pause, "--pause")
+    if event is not None:
+        return Plan(read_event(event, "--event"), invocations or 1, pause_s)
+    for value, option in ((invocations, "--invocations"), (pause, "--pause")):
+        if value is not None:
+            message = "only with --event; without it, others send the events and `dev` waits for them"
+            raise typer.BadParameter(message, param_hint=option)
+    return Plan()
 
 
-def _run(options: Options, plan: Plan, port: int | None, timeline: Timeline, display: Display) -> int:
+def _check_picture(svg: Path | None) -> None:
+    """Refuse now what could not be written at the end. Raises BadParameter."""
+    if svg is None:
+        return
+    if svg.suffix != ".svg":
+        raise typer.BadParameter(f"{svg}: it takes a name that ends in .svg", param_hint="--svg")
+    if not svg.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {svg.parent}", param_hint="--svg")
+    if not os.access(svg if svg.exists() else svg.parent, os.W_OK):
+        raise typer.BadParameter(f"{svg} cannot be written", param_hint="--svg")
+
+
+def _run_for_a_reader(what: Callable[..., Awaitable[int]], *args: Any) -> int:
+    """Run it and return its status; when whoever reads our output goes away, end quietly, as programs do."""
     status = BROKEN_PIPE
     try:
-        status = trio.run(show_function, options, plan, port, timeline, display)
+        status = trio.run(what, *args)
     except* (BrokenPipeError, SystemExit):  # rich makes the one into the other
-        # Whoever read our output has gone; the interpreter must not fail once more when it flushes.
+        # The interpreter must not fail once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
@@ -151,7 +181,7 @@ def invoke(  # noqa: PLR0913 - each option is a parameter
     content = read_example(example) if example else read_event(event or "{}", "--event")
     invocation_type = "RequestResponse" if wait else "Event"
     orders = Orders(f"127.0.0.1:{port}", content, repeat, parallel, invocation_type)
-    raise typer.Exit(trio.run(Caller(orders).send_all))
+    raise typer.Exit(_run_for_a_reader(Caller(orders).send_all))
 
 
 def check(
@@ -198,7 +228,15 @@ def template(
     settings |= {name: os.environ[name] for name in names if name in os.environ}
     if command is not None:
         settings[COMMAND.full_name] = command
+    try:
+        read_settings(settings | {ADDRESS_VARIABLE: "127.0.0.1:9001"})
+    except SettingsError as problem:
+        raise typer.BadParameter("; ".join(problem.lines), param_hint="settings") from None
     typer.echo(render(kind, architecture, timeout, settings), nl=False)
+
+
+def _nowhere() -> Console:
+    return Console(file=StringIO(), width=PLAIN_WIDTH)
 
 
 def _console() -> Console:

@@ -58,6 +58,8 @@ class Caller:
             began = time.perf_counter()
             try:
                 reply = await ask(orders.address, f"POST {INVOKE_PATH}", orders.event, headers, on_part)
+            except BrokenPipeError:  # whoever reads what we print has gone
+                raise
             except OSError:
                 start = "aws-lambda-post-runner dev -- HANDLER"
                 self._failures.append(f"nothing answers at {orders.address}; start it with: {start}")

@@ -17,6 +17,8 @@ WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 OUR_WRAPPER = "/opt/entry.sh"
 """Where the layer has it."""
 LAMBDA_SHELLS = {"/bin/bash", "/bin/sh"}
+MEANT_CUTOFF = 0.85
+"""How like a name must be to one of ours. Lambda's own names reach 0.77, one of ours with a letter amiss 0.98."""
 KNOWN = [variable.full_name for variable in settings.VARIABLES]
 
 
@@ -70,7 +72,7 @@ def _unknown_names(config: FunctionConfig) -> Iterable[Finding]:
         if name == settings.OBSERVER_FD.full_name:
             yield Finding(is_error=True, text=f"{name} is for `dev` alone; take it out")
         elif _is_meant_for_us(name) and name not in KNOWN:
-            near = get_close_matches(name, KNOWN, n=1)
+            near = get_close_matches(name.upper(), KNOWN, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield Finding(is_error=True, text=f"{name} is not a setting and is ignored{hint}")
     if config.deployed and ADDRESS_VARIABLE in config.variables:
@@ -89,6 +91,9 @@ def _wrong_wrapper(config: FunctionConfig) -> Iterable[Finding]:
                 is_error=True, text=f"{next_name} is {next_wrapper!r}, which cannot be executed here"
             )
         return
+    if wrapper == OUR_WRAPPER and config.layers == ():
+        text = f"{WRAPPER} is {OUR_WRAPPER}, but no layer is attached that could bring it: "
+        yield Finding(is_error=True, text=f"{text}the function would fail to start; add the layer to Layers")
     if config.runtime.startswith("provided"):
         if wrapper:
             text = f"{config.runtime} ignores {WRAPPER}: let its bootstrap be `/opt/aws-lambda-post-runner HANDLER`"
@@ -136,7 +141,9 @@ def _disabled(config: FunctionConfig) -> Iterable[Finding]:
 
 
 def _is_meant_for_us(name: str) -> bool:
-    return "POSTRUNNER" in name.upper().replace("_", "").replace("-", "")
+    if "POSTRUNNER" in name.upper().replace("_", "").replace("-", ""):
+        return True
+    return bool(get_close_matches(name.upper(), KNOWN, n=1, cutoff=MEANT_CUTOFF))
 
 
 def _text(config: FunctionConfig, name: str) -> str | None:

@@ -38,6 +38,8 @@ class FunctionConfig:
     runtime: str = ""
     deployed: bool = False
     """It runs on Lambda, not on this machine."""
+    layers: tuple[str, ...] | None = None
+    """What names each of its layers, an ARN or a resource of the template; None where they are not known."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -91,7 +93,7 @@ def _read_yaml(text: str) -> Any:
         raise UnreadableError(message) from None
     # !Ref, !Sub and the like: whatever they say, only the deployment knows the value.
     loader: Any = type("TemplateLoader", (yaml.SafeLoader,), {})
-    loader.add_multi_constructor("!", lambda *_: {"intrinsic": True})
+    loader.add_multi_constructor("!", lambda _, suffix, node: {suffix: node.value})
     try:
         return yaml.load(text, Loader=loader)
     except yaml.YAMLError as problem:
@@ -132,7 +134,21 @@ def _read_function(name: str, resource: Any, common: Mapping[str, Any]) -> Funct
         timeout_s=float(timeout) if isinstance(timeout, int | float) else None,
         runtime=str(properties.get("Runtime", "")),
         deployed=True,
+        layers=_read_layers(properties.get("Layers", [])),
     )
+
+
+def _read_layers(layers: Any) -> tuple[str, ...] | None:
+    if not isinstance(layers, list):
+        return None
+    return tuple(_name_of(layer) for layer in layers)
+
+
+def _name_of(layer: Any) -> str:
+    """Return a literal ARN, or what an intrinsic function refers to."""
+    if isinstance(layer, dict):
+        return " ".join(_name_of(value) for value in layer.values())
+    return str(layer)
 
 
 def _read_variables(variables: Mapping[str, Any], origin: str) -> dict[str, Value]:

@@ -79,6 +79,29 @@ class JsonDisplay:
         """Nothing is left to say."""
 
 
+class Displays:
+    """Several as one."""
+
+    def __init__(self, *displays: Display) -> None:
+        self._displays = displays
+
+    def show(self, moment: Moment, complete: Block | None) -> None:
+        """Show it on each."""
+        for display in self._displays:
+            display.show(moment, complete)
+
+    async def run(self) -> None:
+        """Run each."""
+        async with trio.open_nursery() as nursery:
+            for display in self._displays:
+                nursery.start_soon(display.run)
+
+    def close(self) -> None:
+        """Close each."""
+        for display in self._displays:
+            display.close()
+
+
 class TimelineDisplay:
     """Prints the handler's lines as they come, and each invocation's block when it is complete.
 
@@ -140,14 +163,16 @@ class TimelineDisplay:
     def _print(self, *renderables: RenderableType) -> None:
         for renderable in renderables:
             self._printed.append(renderable)
-            self._console.print(renderable)
+            # A terminal folds a long line by itself; in a pipe, whoever reads it decides.
+            self._console.print(renderable, soft_wrap=True)
 
     def _heading(self, address: str) -> Iterable[RenderableType]:
         runner = "under the post runner" if self._options.runner else "without the post runner: no post work"
         program, *arguments = self._options.handler
         command = shlex.join([Path(program).name, *arguments])
         yield Text.assemble((command, "bold"), f", {runner}")
-        yield Text(f"  invoke it: curl -d '{{}}' http://{address}{INVOKE_PATH}", "cyan")
+        yield Text("  invoke it:")
+        yield Text(f"  curl -d '{{}}' http://{address}{INVOKE_PATH}", "cyan")
 
     def _under_way(self, now: float) -> Iterable[RenderableType]:
         for block in self._timeline.open.values():

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from aws_lambda_post_runner.dev.moments import Moment
@@ -185,22 +184,18 @@ def rows(block: Block, now: float) -> list[Row]:
 
 
 def draw(block: Block, now: float, width: int) -> RenderableType:
-    """Return a block as rich renders it, for a console of `width` columns."""
+    """Return a block as rich renders it, for a console of `width` columns; its notes may reach beyond them."""
     verdict, style = ("✗", "bold red") if block.failures else ("✓", "bold green")
     mark = (verdict, style) if block.complete else ("•", "dim")
     head = Text.assemble(mark, (f" #{block.number} ", "bold"), (f"{block.request_id}  {block.kind}", "dim"))
-    table = Table.grid(padding=(0, 1))
-    table.add_column(width=LABEL_WIDTH)
     bar_width = max(10, width - LABEL_WIDTH - NOTE_WIDTH - 6)
-    table.add_column(width=bar_width)
-    table.add_column(min_width=NOTE_WIDTH)
     all_rows = rows(block, now)
-    for row, (begin, end) in zip(all_rows, _columns(all_rows, bar_width), strict=True):
-        table.add_row(Text(f"  {row.label}"), _bar(row, begin, end), Text(row.note))
-    preview = (
-        [Text(f"  → {block.preview}", "dim", no_wrap=True, overflow="ellipsis")] if block.preview else []
-    )
-    return Group(head, table, *preview, *(Text(f"  {failure}", "red") for failure in block.failures))
+    bars = [
+        Text.assemble(f"  {row.label}".ljust(LABEL_WIDTH + 1), _bar(row, *columns, bar_width), f" {row.note}")
+        for row, columns in zip(all_rows, _columns(all_rows, bar_width), strict=True)
+    ]
+    preview = [Text(f"  → {block.preview}", "dim")] if block.preview else []
+    return Group(head, *bars, *preview, *(Text(f"  {failure}", "red") for failure in block.failures))
 
 
 def _columns(all_rows: list[Row], width: int) -> Iterable[tuple[int, int]]:
@@ -218,13 +213,13 @@ def _columns(all_rows: list[Row], width: int) -> Iterable[tuple[int, int]]:
         yield begin, end
 
 
-def _bar(row: Row, begin: int, end: int) -> Text:
+def _bar(row: Row, begin: int, end: int, width: int) -> Text:
     cell, style = CELLS.get(row.label, "█"), row.style
     if row.begin == row.end:
         cell = "▲"
     elif cell == "█":  # the background fills what a font leaves open between two cells
         style = f"{style} on {style}"
-    return Text.assemble(" " * begin, (cell * (end - begin), style), no_wrap=True)
+    return Text.assemble(" " * begin, (cell * (end - begin), style), " " * (width - end))
 
 
 def summary(blocks: list[Block]) -> str:
