@@ -45,6 +45,7 @@ IMPORTS: dict[str, set[str]] = {
     },
     # post work
     "post.__init__": set(),
+    "post.breaker": set(),
     "post.capture": set(),
     "post.work": {"invocation", "report", "settings", "trio"},
     "post.command": {"exits", "invocation", "post.capture", "report", "settings", "trio"},
