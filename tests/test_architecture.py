@@ -48,6 +48,7 @@ IMPORTS: dict[str, set[str]] = {
     "post.breaker": set(),
     "post.capture": set(),
     "post.metrics": set(),
+    "post.span": set(),
     "post.work": {"invocation", "report", "settings", "trio"},
     "post.command": {"exits", "invocation", "post.capture", "report", "settings", "trio"},
     "post.handler_api": {"invocation", "post.work", "runtime_api"},
