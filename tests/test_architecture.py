@@ -29,6 +29,7 @@ IMPORTS: dict[str, set[str]] = {
     "proxy.pool": {"proxy.wire"},
     "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
     "proxy.init_error": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
+    "proxy.export": {"post.span", "proxy.heads", "proxy.wire", "trio"},
     "proxy.relay": {
         "invocation",
         "post.capture",
