@@ -49,6 +49,7 @@ IMPORTS: dict[str, set[str]] = {
     "post.breaker": set(),
     "post.capture": set(),
     "post.metrics": set(),
+    "post.retry": {"invocation"},
     "post.span": set(),
     "post.work": {"invocation", "report", "settings", "trio"},
     "post.command": {"exits", "invocation", "post.capture", "report", "settings", "trio"},
