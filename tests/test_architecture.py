@@ -29,6 +29,7 @@ IMPORTS: dict[str, set[str]] = {
     "proxy.pool": {"proxy.wire"},
     "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
     "proxy.init_error": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
+    "proxy.export": {"post.span", "proxy.heads", "proxy.wire", "trio"},
     "proxy.relay": {
         "invocation",
         "post.capture",
@@ -45,7 +46,11 @@ IMPORTS: dict[str, set[str]] = {
     },
     # post work
     "post.__init__": set(),
+    "post.breaker": set(),
     "post.capture": set(),
+    "post.metrics": set(),
+    "post.retry": {"invocation"},
+    "post.span": set(),
     "post.work": {"invocation", "report", "settings", "trio"},
     "post.session": set(),
     "post.stdin": set(),
