@@ -3,11 +3,15 @@
 import pytest
 
 from aws_lambda_post_runner.settings import (
+    COMMAND,
+    MODE,
     PREFIX,
+    VARIABLES,
     Level,
     Mode,
     Settings,
     SettingsError,
+    Variable,
     read,
     unknown_variables,
 )
@@ -68,7 +72,7 @@ def test_sizes_may_have_a_unit(text: str, size: int) -> None:
     ("name", "text", "hint"),
     [
         ("MODE", "AfterRespons", "did you mean AfterResponse?"),
-        ("MODE", "", ""),
+        ("MODE", ",", ""),
         ("MODE", "never", ""),
         ("LOG_LEVEL", "debgu", "did you mean DEBUG?"),
         ("TIMEOUT", "30", "the unit is missing"),
@@ -79,6 +83,8 @@ def test_sizes_may_have_a_unit(text: str, size: int) -> None:
         ("CAPTURE", "evnt", "did you mean event?"),
         ("CAPTURE", ",", ""),
         ("CAPTURE_LIMIT", "6MB", ""),
+        ("TIMEOUT", "9" * 400 + "s", ""),
+        ("CAPTURE_LIMIT", "9" * 5000, ""),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_valid(name: str, text: str, hint: str) -> None:
@@ -86,6 +92,16 @@ def test_a_wrong_value_is_named_with_what_is_valid(name: str, text: str, hint: s
     assert line.startswith(f"{PREFIX}{name} is {text!r}")
     assert "; valid: " in line
     assert hint in line
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_setting_that_is_empty_is_not_set(variable: Variable[object], text: str) -> None:
+    needed = {"AWS_LAMBDA_RUNTIME_API": ADDRESS, PREFIX + "MODE": "WaitUntil"}
+    unset = {name: value for name, value in needed.items() if name != variable.full_name}
+    if variable is MODE:
+        unset[COMMAND.full_name] = "true"
+    assert read({**unset, variable.full_name: text}) == read(unset)
 
 
 @pytest.mark.parametrize(("environ", "seen"), [({}, "not set"), ({PREFIX + "COMMAND": "  "}, "empty")])
@@ -103,7 +119,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert len(problems_of(COMMAND="", MODE="x", TIMEOUT="y")) == 3
 
 
-@pytest.mark.parametrize("address", ["nowhere", ":80", "host:", "host:x", "host:70000"])
+@pytest.mark.parametrize("address", ["nowhere", ":80", "host:", "host:x", "host:70000", "host:" + "9" * 5000])
 def test_an_address_that_is_none_is_named(address: str) -> None:
     with pytest.raises(SettingsError, match="AWS_LAMBDA_RUNTIME_API is"):
         read({"AWS_LAMBDA_RUNTIME_API": address, PREFIX + "COMMAND": "true"})
@@ -137,6 +153,7 @@ def test_what_lambda_sets_is_never_an_error() -> None:
     environ = {"AWS_LAMBDA_RUNTIME_API": ADDRESS, PREFIX + "COMMAND": "true"}
     assert read({**environ, "AWS_LAMBDA_MAX_CONCURRENCY": "16"}).max_concurrency == 16
     assert read({**environ, "AWS_LAMBDA_MAX_CONCURRENCY": "many"}).max_concurrency is None
+    assert read({**environ, "AWS_LAMBDA_MAX_CONCURRENCY": "9" * 5000}).max_concurrency is None
     assert read({**environ, "AWS_LAMBDA_LOG_FORMAT": "json"}).json_log
 
 

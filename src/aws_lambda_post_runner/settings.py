@@ -13,6 +13,9 @@ from .runtime_api import ADDRESS_VARIABLE
 
 PREFIX = "AWS_LAMBDA_POST_RUNNER_"
 
+_DIGITS = 15
+"""Of more digits no number here has any use, and int() and float() have trouble with hundreds of them."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -47,7 +50,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Variable(Generic[T_co]):
-    """One setting. `parse` gets the stripped text and raises ValueError, with a hint or empty, if it is wrong."""
+    """One setting. `parse` gets the stripped text and raises ValueError, with a hint or empty, if it is wrong.
+
+    A variable that is empty is not set: `default` is parsed in its place, and is itself in the form that people write.
+    """
 
     name: str
     default: str
@@ -109,14 +115,11 @@ def _text(text: str) -> str:
 
 
 def _modes(text: str) -> frozenset[Mode]:
-    modes = frozenset(Mode(word) for word in _some_of(text, [mode.value for mode in Mode]))
-    if not modes:
-        raise ValueError
-    return modes
+    return frozenset(Mode(word) for word in _some_of(text, [mode.value for mode in Mode]))
 
 
-def _level(text: str) -> Level:
-    return Level[_one_of(text, [level.name for level in Level])]
+def _level_or_none(text: str) -> Level | None:
+    return Level[_one_of(text, [level.name for level in Level])] if text else None
 
 
 def _duration(text: str) -> float:
@@ -133,8 +136,8 @@ def _duration_or_none(text: str) -> float | None:
 
 
 def _not_negative(number: str) -> float:
-    # float() alone would take "nan", "inf", "-1" and "1_000".
-    if not number.strip().replace(".", "", 1).isdigit():
+    # float() alone would take "nan", "inf", "-1" and "1_000", and make inf of 400 digits.
+    if not number.strip().replace(".", "", 1).isdecimal() or len(number) > _DIGITS:
         raise ValueError
     return float(number)
 
@@ -168,7 +171,7 @@ LOG_LEVEL = Variable(
     "",
     "From what level on we log; without it AWS_LAMBDA_LOG_LEVEL, and without that warn.",
     "trace, debug, info, warn, error, fatal",
-    _level,
+    _level_or_none,
 )
 TIMEOUT = Variable(
     "TIMEOUT",
@@ -238,16 +241,14 @@ class _Reader:
         self._environ = environ
         self.problems: list[str] = []
 
-    def read(self, variable: Variable[T], default: T) -> T:
-        """The variable's value; the default where it is not set, and where it is wrong."""
-        seen = self._environ.get(variable.full_name)
-        if seen is None:
-            return default
+    def read(self, variable: Variable[T]) -> T:
+        """The variable's value; the default where it is not set or empty, and where it is wrong."""
+        seen = self._environ.get(variable.full_name, "")
         try:
-            return variable.parse(seen.strip())
+            return variable.parse(seen.strip() or variable.default)
         except ValueError as error:
             self.wrong(variable, seen, str(error))
-            return default
+            return variable.parse(variable.default)
 
     def wrong(self, variable: Variable[T], seen: str, hint: str) -> None:
         hint = f" ({hint})" if hint else ""
@@ -256,7 +257,7 @@ class _Reader:
     def read_number(self, name: str) -> int | None:
         """A number that Lambda, not a person, writes: what does not read as one counts as not there."""
         text = self._environ.get(name, "")
-        return int(text) if text.isdecimal() else None
+        return int(text) if text.isdecimal() and len(text) <= _DIGITS else None
 
     def read_address(self) -> tuple[str, int]:
         """The Runtime API's host and port; an empty host if they cannot be told."""
@@ -271,7 +272,9 @@ class _Reader:
 def parse_address(text: str) -> tuple[str, int] | None:
     """Host and port from `host:port`; None if it is not that."""
     host, _, port = text.rpartition(":")
-    if not host or not host.isascii() or not port.isdecimal() or int(port) > 65535:
+    if not host or not host.isascii() or not port.isdecimal() or len(port) > _DIGITS:
+        return None
+    if int(port) > 65535:
         return None
     return host.strip("[]"), int(port)
 
@@ -279,8 +282,8 @@ def parse_address(text: str) -> tuple[str, int] | None:
 def read(environ: Mapping[str, str]) -> Settings:
     """Read the settings. Raises SettingsError, with a line for each that is wrong."""
     reader = _Reader(environ)
-    modes = reader.read(MODE, frozenset({Mode.AFTER_RESPONSE, Mode.AFTER_ERROR}))
-    command = reader.read(COMMAND, "")
+    modes = reader.read(MODE)
+    command = reader.read(COMMAND)
     if not command and modes != {Mode.WAIT_UNTIL}:
         reader.problems.append(_command_is_missing(environ))
     lambda_level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
@@ -288,15 +291,15 @@ def read(environ: Mapping[str, str]) -> Settings:
         runtime_api=reader.read_address(),
         command=command,
         modes=modes,
-        shell=reader.read(SHELL, "") or SHELL.default,
-        level=reader.read(LOG_LEVEL, Level.__members__.get(lambda_level, Level.WARN)),
+        shell=reader.read(SHELL),
+        level=reader.read(LOG_LEVEL) or Level.__members__.get(lambda_level, Level.WARN),
         json_log=wants_json(environ),
-        timeout=reader.read(TIMEOUT, None),
-        margin=reader.read(MARGIN, _duration(MARGIN.default)),
-        grace=reader.read(GRACE, _duration(GRACE.default)),
-        capture=reader.read(CAPTURE, frozenset()),
-        capture_limit=reader.read(CAPTURE_LIMIT, _size(CAPTURE_LIMIT.default)),
-        next_wrapper=reader.read(NEXT_WRAPPER, ""),
+        timeout=reader.read(TIMEOUT),
+        margin=reader.read(MARGIN),
+        grace=reader.read(GRACE),
+        capture=reader.read(CAPTURE),
+        capture_limit=reader.read(CAPTURE_LIMIT),
+        next_wrapper=reader.read(NEXT_WRAPPER),
         max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
         observer_fd=reader.read_number(OBSERVER_FD.full_name),
     )
