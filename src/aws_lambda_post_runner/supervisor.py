@@ -30,8 +30,10 @@ FORWARDED = (
     signal.SIGUSR2,
 )
 """Signals that are meant for the handler when they reach us."""
-STOPPING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-"""Those after which post work under way is cut off."""
+STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
+"""Those after which there is no more post work: what is under way is cut off, and what begins later."""
+CUTTING = frozenset({signal.SIGHUP})
+"""Those after which what is under way is cut off; many servers take them as a reload and go on."""
 
 _BACKLOG = 128
 _BREATHER = 0.01
@@ -129,4 +131,6 @@ async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work
     async for number in signals:
         handler.send_signal(signal.Signals(number))
         if number in STOPPING:
+            post_work.shut_down()
+        elif number in CUTTING:
             post_work.cut()

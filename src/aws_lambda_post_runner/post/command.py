@@ -72,6 +72,8 @@ class CommandRunner:
         except* OSError as errors:
             problem = why_not_started(_first(errors), self._settings.shell)[0]
         cut_off_by = ""
+        # A cut may come when the command has just been started and `start` has not yet said so.
+        process = process or stopping.process
         if scope.cancelled_caught:
             await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"
@@ -102,10 +104,13 @@ class _Stopping:
     def __init__(self, grace: float) -> None:
         self._grace = grace
         self._session: Session | None = None
+        self.process: trio.Process | None = None
+        """The command, once it has been told to stop."""
         self._kill_at = 0.0
 
     async def stop(self, process: trio.Process) -> None:
         """SIGTERM to all, SIGKILL after the grace. Cancelled as soon as the command itself has ended."""
+        self.process = process
         self._session = Session(process.pid)
         self._kill_at = trio.current_time() + self._grace
         self._session.signal(SIGTERM)

@@ -6,6 +6,7 @@ known here.
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import trio
 
@@ -15,6 +16,20 @@ from aws_lambda_post_runner.settings import Mode, Settings
 
 RunCommand = Callable[[Settled, Budget, trio.CancelScope], Awaitable[Ending]]
 """Runs the command for a settled invocation until it ends, its budget is used up or the scope is cancelled."""
+
+
+@dataclass(slots=True, eq=False)
+class _Work:
+    """The post work of one invocation."""
+
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Of what is done now: first the command, then the waits."""
+    is_cut: bool = False
+    """Whether it has to end because of a signal."""
+
+    def cut(self) -> None:
+        self.is_cut = True
+        self.scope.cancel()
 
 
 class PostWork:
@@ -27,9 +42,9 @@ class PostWork:
         self._run_command = run_command
         self._settings = settings
         self._report = report
-        self._under_way: dict[Settled, trio.CancelScope] = {}
+        self._under_way: dict[Settled, _Work] = {}
         self._progress = trio.lowlevel.ParkingLot()
-        self._is_cut = False
+        self._is_shut_down = False
         self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
         # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
         self._holds = settings.max_concurrency is None
@@ -48,8 +63,10 @@ class PostWork:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
         if not self._wants_command(settled) and not settled.invocation.waits:
             return
-        self._under_way[settled] = trio.CancelScope()
-        self._nursery.start_soon(self._see_through, settled)
+        work = self._under_way[settled] = _Work()
+        if self._is_shut_down:
+            work.cut()
+        self._nursery.start_soon(self._see_through, settled, work)
 
     async def hold(self) -> None:
         """Return when no poll has to wait any more."""
@@ -65,10 +82,14 @@ class PostWork:
             await self._progress.park()
 
     def cut(self) -> None:
-        """Cut off what is under way now, because we are shut down: each command gets SIGTERM and its grace."""
-        self._is_cut = True
-        for scope in self._under_way.values():
-            scope.cancel()
+        """Cut off what is under way now: each command gets SIGTERM and its grace. What begins later is not touched."""
+        for work in self._under_way.values():
+            work.cut()
+
+    def shut_down(self) -> None:
+        """Cut off what is under way now, and whatever begins later."""
+        self._is_shut_down = True
+        self.cut()
 
     def wait_ended(self) -> None:
         """Something that the handler asked to wait for has ended; look again who still waits."""
@@ -80,32 +101,35 @@ class PostWork:
             return True
         return (Mode.AFTER_RESPONSE if settled.outcome is Outcome.RESPONSE else Mode.AFTER_ERROR) in modes
 
-    async def _see_through(self, settled: Settled) -> None:
-        budget = budget_for(settled.invocation, self._settings, time.time())
+    async def _see_through(self, settled: Settled, work: _Work) -> None:
+        settled_at = time.time()
         try:
             if self._wants_command(settled):
                 async with self._places:
-                    ending = await self._run_command(settled, budget, self._under_way[settled])
+                    # What it has waited for its place, on Managed Instances, is none of its own time.
+                    budget = budget_for(settled.invocation, self._settings, time.time())
+                    ending = await self._run_command(settled, budget, work.scope)
                 self._report.command_ended(settled, ending)
             if settled.invocation.waited_for:
-                await self._see_waits_end(settled, budget)
+                budget = budget_for(settled.invocation, self._settings, settled_at)
+                await self._see_waits_end(settled, work, budget)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
             self._report.post_work_failed(settled, error)
         finally:
             del self._under_way[settled]
             self._progress.unpark_all()
 
-    async def _see_waits_end(self, settled: Settled, budget: Budget) -> None:
+    async def _see_waits_end(self, settled: Settled, work: _Work, budget: Budget) -> None:
         waits = settled.invocation.waits
-        self._under_way[settled] = scope = trio.CancelScope()
-        remaining = 0.0 if self._is_cut else budget.remaining(time.time())
+        work.scope = trio.CancelScope()
+        remaining = 0.0 if work.is_cut else budget.remaining(time.time())
         if remaining is not None:
-            scope.deadline = trio.current_time() + remaining
-        with scope:
+            work.scope.deadline = trio.current_time() + remaining
+        with work.scope:
             while waits:
                 await self._progress.park()
         expired = len(waits)
-        why = "the shutdown" if self._is_cut else f"the {budget.bound_by}"
+        why = "the shutdown" if work.is_cut else f"the {budget.bound_by}"
         self._give_up_waits(settled.invocation, why)
         self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=expired)
 

@@ -1,0 +1,76 @@
+"""What a signal to us does to post work that is under way, and to what begins later."""
+
+import json
+import signal
+
+from .conftest import Prepare, Start
+from .fake_runtime_api import FakeRuntimeApi
+from .running import Gate, HandlerConnection, Running
+
+
+def deaf_to(name: str) -> list[str]:
+    """A handler that goes on after this signal."""
+    return ["sh", "-c", f'trap \'\' {name}; echo "$AWS_LAMBDA_RUNTIME_API"; read -r status; exit "$status"']
+
+
+def answer_one(runtime_api: FakeRuntimeApi, handler: HandlerConnection) -> str:
+    """Take an event and answer it; return its request id."""
+    request_id = runtime_api.invoke()
+    assert handler.poll() == request_id
+    handler.answer(request_id)
+    return request_id
+
+
+def cut_off_by(runner: Running, request_id: str) -> str | None:
+    """Wait for the end of a command and tell what cut it off."""
+    cause: str | None = runner.await_event("post-command-ended", request_id)["cutOffBy"]
+    return cause
+
+
+def test_a_command_that_begins_after_sigterm_is_cut_like_one_that_ran_already(
+    start: Start, runtime_api: FakeRuntimeApi, gate: Gate
+) -> None:
+    runner = start(deaf_to("TERM"), COMMAND=gate.wait)
+    handler = runner.connect()
+    first = answer_one(runtime_api, handler)
+    runner.await_event("post-command-started", first)
+    runner.signal(signal.SIGTERM)
+    assert cut_off_by(runner, first) == "shutdown"
+    second = answer_one(runtime_api, handler)
+    assert cut_off_by(runner, second) == "shutdown"
+
+
+def test_after_a_reload_that_the_handler_survives_commands_and_waits_run_as_ever(
+    start: Start, runtime_api: FakeRuntimeApi, gate: Gate
+) -> None:
+    runner = start(deaf_to("HUP"), COMMAND=gate.wait)
+    handler, helper = runner.connect(), runner.connect()
+    first = answer_one(runtime_api, handler)
+    runner.await_event("post-command-started", first)
+    runner.signal(signal.SIGHUP)
+    assert cut_off_by(runner, first) == "shutdown"
+    gate.release()
+    second = runtime_api.invoke()
+    assert handler.poll() == second
+    opened = helper.exchange("POST", "/post-runner/v1/invocation/current/wait")
+    token = json.loads(opened.body)["token"]
+    handler.answer(second)
+    assert cut_off_by(runner, second) is None
+    assert helper.exchange("DELETE", f"/post-runner/v1/wait/{token}").status == 202
+    assert runner.await_event("waits-ended", second)["expired"] == 0
+
+
+def test_on_managed_instances_the_time_that_a_command_waits_for_its_place_is_not_its_own(
+    prepare: Prepare, gate: Gate
+) -> None:
+    """The one before keeps the only place for all of the timeout, which both began at the same time to count."""
+    stage = prepare(environment={"AWS_LAMBDA_MAX_CONCURRENCY": "1"}, TIMEOUT="1s", GRACE="100ms")
+    was_here = stage.folder / "was-here"
+    stage.run_after(f"[ -e {was_here} ] && exit 0; touch {was_here}; {gate.wait}")
+    handler = stage.runner.connect()
+    first, second = [stage.next_invocation(handler) for _ in range(2)]
+    handler.answer(first)
+    stage.runner.await_event("post-command-started", first)
+    handler.answer(second)
+    assert cut_off_by(stage.runner, first) == "timeout"
+    stage.runner.await_event("post-command-started", second)
