@@ -244,7 +244,7 @@ def test_only_the_helpers_are_where_a_runtime_looks_for_modules(layer: str, opt:
     assert {path.name for path in folder.iterdir()} == {
         *("aws-lambda-post-runner", "entry.sh", zips.PRIVATE, "python", "nodejs")
     }
-    assert [path.name for path in (folder / "python").iterdir()] == ["post_runner.py"]
+    assert [path.name for path in (folder / "python").iterdir()] == ["post_runner"]
     assert [path.name for path in (folder / "nodejs" / "node_modules").iterdir()] == ["post-runner"]
     assert os.access(folder / "aws-lambda-post-runner", os.X_OK)
     assert os.access(folder / "entry.sh", os.X_OK)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import post_runner
+import aws_lambda_post_runner
 from tests.conftest import Start
 from tests.running import PREFIX, Running
 
@@ -15,7 +15,7 @@ from .obtain import EMULATOR
 
 HANDLERS = Path(__file__).parent / "handlers"
 PYTHON_CLIENT = [sys.executable, "-m", "awslambdaric"]
-NODE_HELPERS = Path(post_runner.__file__).parent / "aws_lambda_post_runner" / "layer" / "nodejs"
+NODE_HELPERS = Path(aws_lambda_post_runner.__file__).parent / "layer" / "nodejs"
 
 StartHandler = Callable[..., Running]
 """Starts a runner with a handler of tests/interop/handlers behind it; takes settings as `start` does."""
