@@ -42,7 +42,7 @@ case $id in
 esac
 """
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(120 + INVOCATIONS * SECONDS_EACH)]
 
 
 @dataclass(frozen=True)
