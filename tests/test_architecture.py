@@ -71,6 +71,7 @@ IMPORTS: dict[str, set[str]] = {
         "boot",
         "exits",
         "handler",
+        "invocation",
         "post.command",
         "post.work",
         "proxy.relay",

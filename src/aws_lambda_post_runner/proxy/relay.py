@@ -47,7 +47,7 @@ class Relay:
         self._in_flight = InFlight()
         self._handler_api = HandlerApi(self._in_flight, post_work)
         self._handlers: set[HandlerWire] = set()
-        self._answers_under_way = 0
+        self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
         # On Managed Instances clients poll while others' answers are on their way.
         self._polls_wait = settings.max_concurrency is None
@@ -74,9 +74,14 @@ class Relay:
             self._handlers.discard(handler)
             handler.close()
 
+    @property
+    def being_answered(self) -> list[Invocation]:
+        """The invocations whose answers are on their way to the Runtime API."""
+        return self._being_answered.copy()
+
     async def answers_arrive(self) -> None:
         """Return when no answer of the handler is on its way to the Runtime API."""
-        while self._answers_under_way:
+        while self._being_answered:
             await self._answer_arrived.park()
 
     def close(self) -> None:
@@ -150,10 +155,10 @@ class Relay:
         handler throws). What it sent before the poll on another connection may not even be read yet.
         """
         await self._hear_others(handler)
-        if not self._answers_under_way and not self._post_work.holding:
+        if not self._being_answered and not self._post_work.holding:
             return False
         self._report.observe("poll-held")
-        while self._answers_under_way or self._post_work.holding:
+        while self._being_answered or self._post_work.holding:
             await self.answers_arrive()
             await self._post_work.hold()
         return True
@@ -192,7 +197,8 @@ class Relay:
         tap = self._capture_of("response")
         if tap is None and outcome is Outcome.ERROR:
             tap = Capture(runtime_api.ERROR_DOCUMENT_LIMIT)
-        self._answers_under_way += 1
+        invocation = self._find(request, request_id)
+        self._being_answered.append(invocation)
         try:
             wire = await self._pool.take()
             try:
@@ -202,13 +208,12 @@ class Relay:
             except BaseException:
                 wire.close()
                 raise
-            invocation = self._find(request, request_id)
             if runtime_api.ends_invocation(response.status):
                 self._in_flight.settle(invocation)
             if runtime_api.is_accepted(response.status):
                 self._settle(invocation, outcome, request, trailers, tap)
         finally:
-            self._answers_under_way -= 1
+            self._being_answered.remove(invocation)
             self._answer_arrived.unpark_all()
         await self._deliver(handler, wire, response)
         return request.keep_alive
