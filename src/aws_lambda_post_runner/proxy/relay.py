@@ -44,13 +44,13 @@ class Relay:
         self._has_knocked = has_knocked
         self._pool = Pool(settings.runtime_api)
         self._polls = Polls()
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(settings.max_concurrency or 1)
         self._handler_api = HandlerApi(self._in_flight, post_work)
         self._handlers: set[HandlerWire] = set()
         self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
         # On Managed Instances clients poll while others' answers are on their way.
-        self._polls_wait = settings.max_concurrency is None
+        self._one_at_a_time = settings.max_concurrency is None
 
     def welcome(self, sock: socket.socket) -> HandlerWire:
         """Take in a connection that was accepted; it is to be served next."""
@@ -120,7 +120,7 @@ class Relay:
 
     async def _poll(self, handler: HandlerWire, request: RequestHead) -> bool:
         """Hold the poll until it is its turn, send it on, and hand out the event that it brings."""
-        held = self._polls_wait and await self._wait_for_turn(handler)
+        held = self._one_at_a_time and await self._wait_for_turn(handler)
         if (held or len(self._handlers) > 1) and handler.is_gone():
             # It was held or read late, and the handler may have made another one since. The Runtime API answers a
             # poll too many with the event that is under way, and the handler would get that a second time.
@@ -184,6 +184,8 @@ class Relay:
             await self._deliver(handler, wire, response)
             return request.keep_alive
         invocation = self._in_flight.add(response.headers)
+        if self._one_at_a_time:
+            self._in_flight.end_all_but(invocation)
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
@@ -210,6 +212,8 @@ class Relay:
                 raise
             if runtime_api.ends_invocation(response.status):
                 self._in_flight.settle(invocation)
+            else:
+                invocation.refused = True
             if runtime_api.is_accepted(response.status):
                 self._settle(invocation, outcome, request, trailers, tap)
         finally:
