@@ -14,6 +14,7 @@ from . import boot
 from .exits import exit_status, why_not_started
 from .handler import start_handler
 from .invocation import Invocation
+from .origin import ignored_signals
 from .post.command import CommandRunner
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -58,12 +59,14 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     }
     if settings.next_wrapper:
         argv = [settings.next_wrapper, *argv]
+    ignored = ignored_signals()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
     with _listen() as listener, trio.open_signal_receiver(*FORWARDED) as signals:
         address = "{}:{}".format(*listener.getsockname())
         async with trio.open_nursery() as nursery:
             try:
                 handler = await start_handler(
-                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}
+                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}, ignored
                 )
             except OSError as error:
                 message, status = why_not_started(error, argv[0])
