@@ -570,7 +570,7 @@ def test_node_hands_over_work_in_order(on_request: Stage, tmp_path: Path) -> Non
     """
     process = node(script, on_request)
     assert json.loads(process.read()) == [True] * 6 + [False]
-    assert "cannot be handed over" in process.end()
+    assert "cannot be sent" in process.end()
     handler.answer(request_id)
     on_request.runner.await_event("post-command-ended", request_id)
     assert (tmp_path / "input").read_bytes() == (
@@ -579,11 +579,12 @@ def test_node_hands_over_work_in_order(on_request: Stage, tmp_path: Path) -> Non
 
 
 @needs_node
-@pytest.mark.parametrize("when", ["process.nextTick(ask)", "setTimeout(ask, 100)"])
+@pytest.mark.parametrize("when", ["ask()", "process.nextTick(ask)", "setTimeout(ask, 100)"])
 def test_node_need_not_await_what_it_asks(on_request: Stage, tmp_path: Path, when: str) -> None:
     """The work has arrived although the event loop has not turned since: Node's runtime client blocks it.
 
-    On the next tick the helper's connection is not yet open as far as Node knows.
+    As far as Node knows, the helper's connection is not yet open when it has just been required, in the handler
+    perhaps, nor on the next tick.
     """
     handler = on_request.runner.connect()
     request_id = on_request.next_invocation(handler)
@@ -677,4 +678,77 @@ def test_without_the_runner_nodes_work_goes_on_and_nobody_waits(absent: str | No
     """
     process = Node(script, absent, "-e")
     assert process.read() == "false false done"
+    assert process.end() == "post-runner: no command gets this work: the runner is not there\n"
+
+
+@needs_node
+def test_node_says_once_that_no_command_gets_the_work(waiting: Stage) -> None:
+    waiting.next_invocation(waiting.runner.connect())
+    process = node("postRunner.work('x').then(() => postRunner.work('y')).then(console.log);", waiting)
+    assert process.read() == "false"
+    assert process.end() == (
+        "post-runner: no command gets this work: the runner answered 409: no command runs in mode WaitUntil\n"
+    )
+
+
+@needs_node
+@pytest.mark.parametrize("how", ["() => end", "async () => end", "{ then: (settled) => end.then(settled) }"])
+def test_node_waits_for_functions_and_for_whatever_has_a_then(waiting: Stage, how: str) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    script = f"""
+        const end = new Promise((resolve) => process.stdin.once("data", resolve));
+        postRunner.waitUntil({how}).then((waits) => console.log(waits));
+        end.then(() => process.stdin.destroy());
+    """
+    process = node(script, waiting)
+    assert process.read() == "true"
+    answer_and_poll(waiting, handler, request_id)
+    process.go_on()
+    assert poll_goes_on(waiting.runner, request_id)
     assert process.end() == ""
+
+
+@needs_node
+def test_a_function_that_throws_is_logged_by_node_and_harms_nobody(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    process = node("postRunner.waitUntil(() => { throw new RangeError('why'); }).then(console.log);", waiting)
+    assert process.read() == "true"
+    assert "RangeError: why" in process.end()
+    handler.answer(request_id)
+    assert waiting.next_invocation(handler) != request_id
+
+
+@needs_node
+@pytest.mark.parametrize("it", ["undefined", "null", "7", "'text'", "[Promise.resolve()]"])
+def test_what_node_cannot_wait_for_is_an_error_at_the_call(it: str) -> None:
+    script = f"""
+        const postRunner = require(process.env.HELPER);
+        try {{ postRunner.waitUntil({it}); }} catch (error) {{ console.log(error.name); }}
+    """
+    process = Node(script, None, "-e")
+    assert process.read() == "TypeError"
+    assert process.end() == ""
+
+
+@needs_node
+def test_node_takes_the_invocation_from_the_runtime_clients_store(prepare: Prepare, tmp_path: Path) -> None:
+    stage = prepare(MODE="OnRequest", environment={"AWS_LAMBDA_MAX_CONCURRENCY": "2"})
+    stage.run_after(f'cat > {tmp_path}/"$AWS_LAMBDA_POST_RUNNER_REQUEST_ID"')
+    handlers = stage.runner.connect(), stage.runner.connect()
+    ids = [stage.next_invocation(handler) for handler in handlers]
+    script = f"""
+        const {{ AsyncLocalStorage }} = require("node:async_hooks");
+        const store = new AsyncLocalStorage();
+        globalThis.awslambda = {{ InvokeStore: {{ getRequestId: () => store.getStore() ?? "-" }} }};
+        const all = {json.dumps(ids)}.map((id) => store.run(id, async () => postRunner.work(id)));
+        Promise.all(all).then((taken) => console.log(JSON.stringify(taken)));
+    """
+    process = node(script, stage)
+    assert json.loads(process.read()) == [True, True]
+    process.end()
+    for handler, request_id in zip(handlers, ids, strict=True):
+        handler.answer(request_id)
+        stage.runner.await_event("post-command-ended", request_id)
+        assert (tmp_path / request_id).read_text() == f"{request_id}\n"
