@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from . import boot
-from .exits import exit_status, why_not_started
+from .exits import ENDING, exit_status, why_not_started
 from .handler import start_handler
 from .invocation import Invocation
 from .origin import ignored_signals
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from .post.work import PostWork
     from .proxy.relay import Relay
 
-FORWARDED = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,  # makes a JVM print its threads
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
-"""Signals that are meant for the handler when they reach us."""
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 """Those after which there is no more post work: what is under way is cut off, and what begins later."""
 CUTTING = frozenset({signal.SIGHUP})
@@ -61,7 +52,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
         argv = [settings.next_wrapper, *argv]
     ignored = ignored_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
-    with _listen() as listener, trio.open_signal_receiver(*FORWARDED) as signals:
+    with _listen() as listener, trio.open_signal_receiver(*ENDING) as signals:
         address = "{}:{}".format(*listener.getsockname())
         async with trio.open_nursery() as nursery:
             try:
@@ -141,9 +132,12 @@ def _has_knocked(watch: select.poll) -> bool:
 
 
 async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork") -> None:
-    """Pass signals on to the handler, first of all: it must not see its poll closed before it is told why."""
+    """Pass on to the handler whatever would end us: it is meant for the handler, and does with it what it would do.
+
+    That comes first of all: the handler must not see its poll closed before it is told why.
+    """
     async for number in signals:
-        handler.send_signal(signal.Signals(number))
+        handler.send_signal(number)
         if number in STOPPING:
             post_work.shut_down()
         elif number in CUTTING:
