@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from . import boot
-from .exits import ENDING, exit_status, why_not_started
+from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation
 from .origin import ignored_signals
@@ -73,7 +73,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             post_work = PostWork(nursery, run_command, settings, report)
             relay = Relay(settings, post_work, report, partial(_has_knocked, _watch(listener)))
             nursery.start_soon(_accept, listener, relay, nursery)
-            nursery.start_soon(_forward, signals, handler, post_work)
+            nursery.start_soon(_forward, signals, handler, post_work, report)
             await handler.wait()
             # What the handler sent before it exited is still in the sockets that it left behind.
             await trio.sleep(_LAST_WORDS)
@@ -131,13 +131,21 @@ def _has_knocked(watch: select.poll) -> bool:
     return bool(watch.poll(0))
 
 
-async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork") -> None:
+async def _forward(
+    signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork", report: Report
+) -> None:
     """Pass on to the handler whatever would end us: it is meant for the handler, and does with it what it would do.
 
     That comes first of all: the handler must not see its poll closed before it is told why.
     """
     async for number in signals:
-        handler.send_signal(number)
+        try:
+            handler.send_signal(number)
+        except PermissionError:
+            report.warn(
+                f"{signal_name(number)} may not be passed on, for the handler has become another user; "
+                "we end when it does"
+            )
         if number in STOPPING:
             post_work.shut_down()
         elif number in CUTTING:
