@@ -83,6 +83,7 @@ class HandlerApi:
         self, request_id: str, current: list[Invocation], others: list[Invocation] | None = None
     ) -> Invocation | Answer:
         if request_id == "current":
+            current = [each for each in current if not each.refused] or current
             if len(current) == 1:
                 return current[0]
             return _problem(409, f"{len(current)} invocations are in flight, not one", "NotOneInvocation")
