@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocation, Outcome, Settled, budget_for
+from aws_lambda_post_runner.invocation import Budget, Ending, Outcome, Settled, budget_for
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Mode, Settings
 
@@ -81,7 +81,7 @@ class PostWork:
     async def finish(self) -> None:
         """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
         for settled in self.under_way:
-            self._give_up_waits(settled.invocation, "the handler exited")
+            self._give_up_waits(settled, "exit")
         self.wait_ended()
         while self._under_way:
             await self._progress.park()
@@ -134,14 +134,11 @@ class PostWork:
             while waits:
                 await self._progress.park()
         expired = len(waits)
-        why = "the shutdown" if work.is_cut else f"the {budget.bound_by}"
-        self._give_up_waits(settled.invocation, why)
+        self._give_up_waits(settled, "shutdown" if work.is_cut else budget.bound_by)
         self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=expired)
 
-    def _give_up_waits(self, invocation: Invocation, why: str) -> None:
-        waits = invocation.waits
+    def _give_up_waits(self, settled: Settled, cut_off_by: str) -> None:
+        waits = settled.invocation.waits
         if waits:
-            self._report.warn(
-                f"{len(waits)} of the handler's waits did not end before {why}", invocation.request_id
-            )
+            self._report.waits_cut_off(settled, len(waits), cut_off_by)
             waits.clear()
