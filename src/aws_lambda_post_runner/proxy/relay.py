@@ -8,6 +8,7 @@ and Lambda starts it anew.
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from trio.lowlevel import ParkingLot, checkpoint
 
@@ -191,9 +192,9 @@ class Relay:
         self, handler: HandlerWire, request: RequestHead, request_id: str, outcome: Outcome
     ) -> bool:
         """Send the handler's answer on, settle the invocation when it was taken, and acknowledge."""
-        tap = self._capture_of("response")
-        if tap is None and outcome is Outcome.ERROR:
-            tap = Capture(runtime_api.ERROR_DOCUMENT_LIMIT)
+        captured = self._capture_of("response")
+        document = Capture(runtime_api.ERROR_DOCUMENT_LIMIT) if outcome is Outcome.ERROR else None
+        tap = _tap_of(captured, document)
         self._answers_under_way += 1
         try:
             wire = await self._pool.take()
@@ -210,7 +211,9 @@ class Relay:
             else:
                 invocation.refused = True
             if runtime_api.is_accepted(response.status):
-                self._settle(invocation, outcome, request, trailers, tap)
+                if captured is not None:
+                    invocation.captured["response"] = captured.pieces
+                self._settle(invocation, outcome, request, trailers, document)
         finally:
             self._answers_under_way -= 1
             self._answer_arrived.unpark_all()
@@ -230,8 +233,13 @@ class Relay:
             await checkpoint()
 
     def _find(self, request: RequestHead, request_id: str) -> Invocation:
-        invocation_id = request.headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1")
-        return self._in_flight.find(request_id, invocation_id) or Invocation(request_id, invocation_id)
+        invocation_id = runtime_api.read_text(request.headers.get(runtime_api.INVOCATION_ID, b""))
+        possible_ids = runtime_api.possible_ids(request_id)
+        for possible_id in possible_ids:
+            invocation = self._in_flight.find(possible_id, invocation_id)
+            if invocation is not None:
+                return invocation
+        return Invocation(possible_ids[-1], invocation_id)
 
     def _settle(
         self,
@@ -239,18 +247,16 @@ class Relay:
         outcome: Outcome,
         request: RequestHead,
         trailers: Headers,
-        tap: Capture | None,
+        document: Capture | None,
     ) -> None:
         """The caller has its answer: post work begins, and from here on polls are held."""
-        if tap is not None and "response" in self._capture:
-            invocation.captured["response"] = tap.pieces
         failed_half_way = dict(trailers).get(runtime_api.ERROR_TYPE)
         if failed_half_way is not None:
             outcome = Outcome.ERROR
         header = failed_half_way or request.headers.get(runtime_api.ERROR_TYPE, b"")
-        error_type = header.decode("latin-1")
-        if not error_type and outcome is Outcome.ERROR and tap is not None:
-            error_type = runtime_api.read_error_type(tap.body or b"")
+        error_type = runtime_api.read_text(header)
+        if not error_type and document is not None:
+            error_type = runtime_api.read_error_type(document.body or b"")
         settled = Settled(invocation, outcome, error_type)
         if self._report.observed:
             self._report.observe("settled", requestId=invocation.request_id, outcome=outcome.value)
@@ -325,3 +331,19 @@ class Relay:
 
     def _capture_of(self, name: str) -> Capture | None:
         return Capture(self._capture_limit) if name in self._capture else None
+
+
+def _tap_of(*captures: Capture | None) -> Tap | None:
+    """What lets each of these captures see a body that passes; None if there is none."""
+    match [capture for capture in captures if capture is not None]:
+        case []:
+            return None
+        case [capture]:
+            return capture
+        case several:
+            return partial(_show, several)
+
+
+def _show(captures: list[Capture], piece: bytes | memoryview) -> None:
+    for capture in captures:
+        capture(piece)
