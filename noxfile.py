@@ -1,5 +1,8 @@
 """What is checked, and how. `nox -l` lists the sessions; each installs what it needs."""
 
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import nox
@@ -56,6 +59,20 @@ def coverage(session: nox.Session) -> None:
     )
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session
+def steady(session: nox.Session) -> None:
+    """See the tests stay green beside two busy processes, with and without coverage: `-- 3` says how often, not 10"""
+    session.install(".", *group("tests"))
+    suite = ("pytest", "-m", "not interop and not soak", "-n", "4")
+    with ExitStack() as ending:
+        for _ in range(2):
+            busy = ending.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            ending.callback(busy.kill)
+        for _ in range(int(session.posargs[0]) if session.posargs else 10):
+            session.run(*suite)
+            session.run("coverage", "run", "-m", *suite)
 
 
 @nox.session

@@ -16,6 +16,7 @@ from functools import partial
 from itertools import pairwise
 
 import h11
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,6 +36,8 @@ PATIENCE = 10.0
 """Seconds after which a conversation counts as hanging; the longest takes a small part of one."""
 CUSHION = 0.0005
 """Seconds. The handler waits for quiet a little longer than the Runtime API does, so that it goes after it."""
+
+pytestmark = pytest.mark.timeout(180 + INPUTS)  # a second for each input, a hundred times what it takes
 
 NEXT = b"/2018-06-01/runtime/invocation/next"
 RESPONSE = b"/2018-06-01/runtime/invocation/8476a536/response"

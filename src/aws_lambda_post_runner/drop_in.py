@@ -6,6 +6,7 @@ Everything that runs before the handler is started costs a cold start, so nothin
 import os
 from collections.abc import Mapping, Sequence
 
+from .origin import given_environment, heed_what_python_ignores
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import (
@@ -25,9 +26,10 @@ EX_CONFIGURATION = 1
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the handler `argv`; return the status to exit with.
 
-    Does not return where there is nothing for us to do: the handler then takes our place, with its environment
-    untouched.
+    Does not return where there is nothing for us to do: the handler then takes our place, with the
+    environment and the signals that we were given.
     """
+    environment = given_environment(environment)
     reason = environment.get(DISABLED.full_name)
     if reason:
         Report(Level.INFO).warn(f"disabled by {DISABLED.full_name} ({reason}); the handler runs without us")
@@ -56,6 +58,7 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
 def _take_our_place(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     from .exits import why_not_started
 
+    heed_what_python_ignores()
     try:
         os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - no shell is the point
     except OSError as error:

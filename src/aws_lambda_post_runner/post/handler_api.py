@@ -50,6 +50,8 @@ class HandlerApi:
         found = self._find(request_id, self._in_flight.all())
         if not isinstance(found, Invocation):
             return found
+        if not self._post_work.may_run_commands:
+            return _problem(409, "no command runs in mode WaitUntil", "NoCommand")
         if body is None or sum(map(len, found.work)) + len(body) > WORK_LIMIT:
             return _problem(413, f"more than {WORK_LIMIT} bytes of work", "RequestEntityTooLarge")
         found.work.append(body.rstrip(b"\n") + b"\n")

@@ -48,7 +48,7 @@ class Relay:
         self._in_flight = InFlight(settings.max_concurrency or 1)
         self._handler_api = HandlerApi(self._in_flight, post_work)
         self._handlers: set[HandlerWire] = set()
-        self._answers_under_way = 0
+        self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
         # On Managed Instances clients poll while others' answers are on their way.
         self._one_at_a_time = settings.max_concurrency is None
@@ -75,9 +75,14 @@ class Relay:
             self._handlers.discard(handler)
             handler.close()
 
+    @property
+    def being_answered(self) -> list[Invocation]:
+        """The invocations whose answers are on their way to the Runtime API."""
+        return self._being_answered.copy()
+
     async def answers_arrive(self) -> None:
         """Return when no answer of the handler is on its way to the Runtime API."""
-        while self._answers_under_way:
+        while self._being_answered:
             await self._answer_arrived.park()
 
     def close(self) -> None:
@@ -151,10 +156,10 @@ class Relay:
         handler throws). What it sent before the poll on another connection may not even be read yet.
         """
         await self._hear_others(handler)
-        if not self._answers_under_way and not self._post_work.holding:
+        if not self._being_answered and not self._post_work.holding:
             return False
         self._report.observe("poll-held")
-        while self._answers_under_way or self._post_work.holding:
+        while self._being_answered or self._post_work.holding:
             await self.answers_arrive()
             await self._post_work.hold()
         return True
@@ -195,7 +200,8 @@ class Relay:
         captured = self._capture_of("response")
         document = Capture(runtime_api.ERROR_DOCUMENT_LIMIT) if outcome is Outcome.ERROR else None
         tap = _tap_of(captured, document)
-        self._answers_under_way += 1
+        invocation = self._find(request, request_id)
+        self._being_answered.append(invocation)
         try:
             wire = await self._pool.take()
             try:
@@ -205,7 +211,6 @@ class Relay:
             except BaseException:
                 wire.close()
                 raise
-            invocation = self._find(request, request_id)
             if runtime_api.ends_invocation(response.status):
                 self._in_flight.settle(invocation)
             else:
@@ -215,7 +220,7 @@ class Relay:
                     invocation.captured["response"] = captured.pieces
                 self._settle(invocation, outcome, request, trailers, document)
         finally:
-            self._answers_under_way -= 1
+            self._being_answered.remove(invocation)
             self._answer_arrived.unpark_all()
         await self._deliver(handler, wire, response)
         return request.keep_alive
