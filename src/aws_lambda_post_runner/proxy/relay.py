@@ -7,7 +7,6 @@ and Lambda starts it anew.
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from trio.lowlevel import ParkingLot, checkpoint
@@ -22,6 +21,7 @@ from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.runtime_api import Call
 from aws_lambda_post_runner.settings import Settings
 
+from .ask import ask
 from .heads import Headers, Malformed, RequestHead, ResponseHead
 from .polls import Poll, Polls
 from .pool import Pool
@@ -136,8 +136,7 @@ class Relay:
         wire = None
         try:
             wire = await self._pool.take()
-            await self._ask(handler, request, wire)
-            response = await self._receive_response(handler, request, wire)
+            _, response = await ask(handler, request, wire)
         except BaseException:
             poll.leave(None)
             self._polls.end(poll)
@@ -205,8 +204,7 @@ class Relay:
         try:
             wire = await self._pool.take()
             try:
-                trailers = await self._ask(handler, request, wire, tap)
-                response = await self._receive_response(handler, request, wire)
+                trailers, response = await ask(handler, request, wire, tap)
                 await self._hear_others(handler)
             except BaseException:
                 wire.close()
@@ -271,8 +269,7 @@ class Relay:
         """Relay what does not concern us: the Extensions, Logs and Telemetry APIs, SnapStart, what is to come."""
         wire = await self._pool.take()
         try:
-            await self._ask(handler, request, wire)
-            response = await self._receive_response(handler, request, wire)
+            _, response = await ask(handler, request, wire)
         except BaseException:
             wire.close()
             raise
@@ -294,45 +291,20 @@ class Relay:
         await handler.respond(request, status, b"application/json", document)
         return request.keep_alive
 
-    async def _ask(
-        self, handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire, tap: Tap | None = None
-    ) -> Headers:
-        """Send a request on, body and all; return its trailers."""
-        if request.expects_continue:
-            await handler.invite_body(request)
-        wire.queue_request(request)
-        try:
-            return await handler.pass_body(wire, tap)
-        except Hangup as hangup:
-            if hangup.wire is handler:
-                raise
-        # The Runtime API has stopped reading, perhaps because it has answered already (413). The handler can
-        # read that answer only if we take the rest of its body: it would be reset if we closed before.
-        await handler.drop_body()
-        return []
-
-    async def _receive_response(
-        self, handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire
-    ) -> ResponseHead:
-        """The head of the final response; informational ones before it are passed on."""
-        response = await wire.receive_response(request)
-        while response.status < 200:
-            # We have sent our own 100 Continue, and HTTP/1.0 knows none of these.
-            if request.speaks_11 and response.status != 100:
-                with suppress(Hangup):
-                    await handler.flush(response.onward)
-            response = await wire.receive_response(request)
-        return response
-
     async def _deliver(
         self, handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead, tap: Tap | None = None
     ) -> None:
-        """Send a response to the handler; the connection to the Runtime API is free after it."""
+        """Send a response to the handler; the connection to the Runtime API is free after it.
+
+        What the handler still sends of a request that was refused early is taken: closing before would reset the
+        connection, and the refusal would be lost.
+        """
         try:
             handler.queue_response(response)
             await wire.pass_body(handler, tap)
         finally:
             self._pool.give_back(wire)
+        await handler.drop_body()
 
     def _capture_of(self, name: str) -> Capture | None:
         return Capture(self._capture_limit) if name in self._capture else None
