@@ -26,6 +26,7 @@ IMPORTS: dict[str, set[str]] = {
     "proxy.heads": {"h11"},
     "proxy.plain_heads": {"proxy.heads"},
     "proxy.wire": {"h11", "proxy.heads", "proxy.plain_heads", "trio"},
+    "proxy.ask": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
     "proxy.pool": {"proxy.wire"},
     "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
     "proxy.init_error": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
@@ -35,6 +36,7 @@ IMPORTS: dict[str, set[str]] = {
         "post.capture",
         "post.handler_api",
         "post.work",
+        "proxy.ask",
         "proxy.heads",
         "proxy.polls",
         "proxy.pool",
@@ -228,9 +230,10 @@ def test_only_the_handler_and_the_post_command_are_started() -> None:
 
 
 def test_only_the_supervisor_has_a_nursery_that_outlives_a_call() -> None:
-    """A post command's is local: it ends with the command."""
+    """A post command's is local: it ends with the command; that of an upload ends with the upload."""
     assert [room for room in rooms() if "open_nursery" in named(tree_of(room))] == [
         "post.command",
+        "proxy.ask",
         "supervisor",
     ]
 

@@ -133,13 +133,13 @@ class InFlight:
 def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Invocation:
     deadline = headers.get(runtime_api.DEADLINE_MS, b"")
     return Invocation(
-        request_id=headers.get(runtime_api.REQUEST_ID, b"").decode("latin-1"),
-        invocation_id=headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1"),
+        request_id=runtime_api.read_text(headers.get(runtime_api.REQUEST_ID, b"")),
+        invocation_id=runtime_api.read_text(headers.get(runtime_api.INVOCATION_ID, b"")),
         # A number of more digits is no time, and int() raises at 4,300 of them.
         deadline_ms=int(deadline) if deadline.isdigit() and len(deadline) <= _DEADLINE_DIGITS else None,
-        function_arn=headers.get(runtime_api.FUNCTION_ARN, b"").decode("latin-1"),
-        trace_id=headers.get(runtime_api.TRACE_ID, b"").decode("latin-1"),
-        tenant_id=headers.get(runtime_api.TENANT_ID, b"").decode("latin-1"),
+        function_arn=runtime_api.read_text(headers.get(runtime_api.FUNCTION_ARN, b"")),
+        trace_id=runtime_api.read_text(headers.get(runtime_api.TRACE_ID, b"")),
+        tenant_id=runtime_api.read_text(headers.get(runtime_api.TENANT_ID, b"")),
         cold_start=cold_start,
     )
 

@@ -11,7 +11,7 @@ Runtime API's own form. Nothing that is asked here is ever sent on, and none of 
 import os
 
 from aws_lambda_post_runner.invocation import InFlight, Invocation
-from aws_lambda_post_runner.runtime_api import error_document
+from aws_lambda_post_runner.runtime_api import error_document, possible_ids, read_text
 
 from .work import PostWork
 
@@ -38,9 +38,9 @@ class HandlerApi:
         """Do what is asked. `body` is None if it was larger than WORK_LIMIT."""
         match method, target.split(b"/")[2:]:
             case b"POST", [b"v1", b"invocation", request_id, b"work"]:
-                return self._add_work(request_id.decode("latin-1"), body)
+                return self._add_work(read_text(request_id), body)
             case b"POST", [b"v1", b"invocation", request_id, b"wait"]:
-                return self._add_wait(request_id.decode("latin-1"))
+                return self._add_wait(read_text(request_id))
             case b"DELETE", [b"v1", b"wait", token]:
                 return self._end_wait(token.decode("latin-1"))
             case _:
@@ -87,9 +87,10 @@ class HandlerApi:
             if len(current) == 1:
                 return current[0]
             return _problem(409, f"{len(current)} invocations are in flight, not one", "NotOneInvocation")
-        for invocation in current + (others or []):
-            if invocation.request_id == request_id:
-                return invocation
+        for possible_id in possible_ids(request_id):
+            for invocation in current + (others or []):
+                if invocation.request_id == possible_id:
+                    return invocation
         return _problem(404, "no such invocation is in flight", "InvalidRequestID")
 
 
