@@ -13,7 +13,7 @@ import trio
 from . import boot
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
-from .invocation import Invocation
+from .invocation import Invocation, Invocations
 from .origin import ignored_signals
 from .post.command import CommandRunner
 from .report import Report
@@ -70,8 +70,9 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
 
             boot.finish()
             run_command = CommandRunner(settings, handler_environment, report).run
-            post_work = PostWork(nursery, run_command, settings, report)
-            relay = Relay(settings, post_work, report, partial(_has_knocked, _watch(listener)))
+            invocations = Invocations(settings.max_concurrency or 1)
+            post_work = PostWork(nursery, invocations, run_command, settings, report)
+            relay = Relay(settings, invocations, post_work, report, partial(_has_knocked, _watch(listener)))
             nursery.start_soon(_accept, listener, relay, nursery)
             nursery.start_soon(_forward, signals, handler, post_work, report)
             await handler.wait()

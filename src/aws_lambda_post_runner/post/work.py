@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Outcome, Settled, budget_for
+from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Outcome, Settled, budget_for
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Mode, Settings
 
@@ -36,9 +36,15 @@ class PostWork:
     """All post work of this execution environment. Its tasks live in `nursery`, which the supervisor owns."""
 
     def __init__(
-        self, nursery: trio.Nursery, run_command: RunCommand, settings: Settings, report: Report
+        self,
+        nursery: trio.Nursery,
+        invocations: Invocations,
+        run_command: RunCommand,
+        settings: Settings,
+        report: Report,
     ) -> None:
         self._nursery = nursery
+        self._invocations = invocations
         self._run_command = run_command
         self._settings = settings
         self._report = report
@@ -59,15 +65,12 @@ class PostWork:
         """Whether there is an outcome after which a command runs."""
         return self._settings.modes != {Mode.WAIT_UNTIL}
 
-    @property
-    def under_way(self) -> list[Settled]:
-        """The settled invocations whose post work is not done."""
-        return list(self._under_way)
-
     def begin(self, settled: Settled) -> None:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
         if not self._wants_command(settled) and not settled.invocation.waits:
+            self._invocations.end(settled.invocation)
             return
+        self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
         if self._is_shut_down:
             work.cut()
@@ -80,9 +83,9 @@ class PostWork:
 
     async def finish(self) -> None:
         """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
-        for settled in self.under_way:
+        for settled in self._under_way:
             self._give_up_waits(settled, "exit")
-        self.wait_ended()
+        self.waits_changed()
         while self._under_way:
             await self._progress.park()
 
@@ -96,7 +99,7 @@ class PostWork:
         self._is_shut_down = True
         self.cut()
 
-    def wait_ended(self) -> None:
+    def waits_changed(self) -> None:
         """Something that the handler asked to wait for has ended; look again who still waits."""
         self._progress.unpark_all()
 
@@ -122,6 +125,7 @@ class PostWork:
             self._report.post_work_failed(settled, error)
         finally:
             del self._under_way[settled]
+            self._invocations.end(settled.invocation)
             self._progress.unpark_all()
 
     async def _see_waits_end(self, settled: Settled, work: _Work, budget: Budget) -> None:

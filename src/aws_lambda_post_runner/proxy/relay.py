@@ -12,7 +12,7 @@ from functools import partial
 from trio.lowlevel import ParkingLot, checkpoint
 
 from aws_lambda_post_runner import runtime_api
-from aws_lambda_post_runner.invocation import InFlight, Invocation, Outcome, Settled
+from aws_lambda_post_runner.invocation import Invocation, Invocations, Outcome, Settled
 from aws_lambda_post_runner.post import handler_api
 from aws_lambda_post_runner.post.capture import Capture
 from aws_lambda_post_runner.post.handler_api import HandlerApi
@@ -35,7 +35,12 @@ class Relay:
     """What all handler connections have in common. Its tasks live in the nursery that calls `serve`."""
 
     def __init__(
-        self, settings: Settings, post_work: PostWork, report: Report, has_knocked: Callable[[], bool]
+        self,
+        settings: Settings,
+        invocations: Invocations,
+        post_work: PostWork,
+        report: Report,
+        has_knocked: Callable[[], bool],
     ) -> None:
         """`has_knocked` tells whether a connection of the handler's waits to be accepted."""
         self._capture = settings.capture
@@ -45,8 +50,8 @@ class Relay:
         self._has_knocked = has_knocked
         self._pool = Pool(settings.runtime_api)
         self._polls = Polls()
-        self._in_flight = InFlight(settings.max_concurrency or 1)
-        self._handler_api = HandlerApi(self._in_flight, post_work)
+        self._invocations = invocations
+        self._handler_api = HandlerApi(invocations, post_work)
         self._handlers: set[HandlerWire] = set()
         self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
@@ -183,9 +188,9 @@ class Relay:
         if not runtime_api.is_accepted(response.status):
             await self._deliver(handler, wire, response)
             return request.keep_alive
-        invocation = self._in_flight.add(response.headers)
+        invocation = self._invocations.add(response.headers)
         if self._one_at_a_time:
-            self._in_flight.end_all_but(invocation)
+            self._invocations.end_others(invocation)
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
@@ -209,14 +214,14 @@ class Relay:
             except BaseException:
                 wire.close()
                 raise
-            if runtime_api.ends_invocation(response.status):
-                self._in_flight.settle(invocation)
-            else:
-                invocation.refused = True
             if runtime_api.is_accepted(response.status):
                 if captured is not None:
                     invocation.captured["response"] = captured.pieces
                 self._settle(invocation, outcome, request, trailers, document)
+            elif runtime_api.ends_invocation(response.status):
+                self._invocations.end(invocation)
+            else:
+                self._invocations.refuse(invocation)
         finally:
             self._being_answered.remove(invocation)
             self._answer_arrived.unpark_all()
@@ -239,7 +244,7 @@ class Relay:
         invocation_id = runtime_api.read_text(request.headers.get(runtime_api.INVOCATION_ID, b""))
         possible_ids = runtime_api.possible_ids(request_id)
         for possible_id in possible_ids:
-            invocation = self._in_flight.find(possible_id, invocation_id)
+            invocation = self._invocations.find(possible_id, invocation_id)
             if invocation is not None:
                 return invocation
         return Invocation(possible_ids[-1], invocation_id)
