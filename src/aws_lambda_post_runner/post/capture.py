@@ -7,6 +7,8 @@ is collected unless the settings ask for it.
 import os
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import mkstemp
 
 Pieces = list[bytearray]
 """A captured body. Not in one: a heap that has once grown a buffer to six megabytes keeps eighteen, for glibc only
@@ -60,33 +62,24 @@ def captured_files(captured: MutableMapping[str, Pieces | None]) -> Iterator[dic
     finally:
         for path in files.values():
             with suppress(OSError):  # the command may have moved or removed it
-                os.unlink(path)  # noqa: PTH108 - pathlib would cost every cold start some milliseconds
+                Path(path).unlink()
 
 
 def _write(name: str, captured: MutableMapping[str, Pieces | None]) -> str | None:
-    """Let a file have a captured body; None if there is nothing to be had."""
+    """Let a file have a captured body, a file that only we can read; None if there is nothing to be had."""
     pieces, captured[name] = captured[name], None
     if pieces is None:
         return None
-    path = _new_path(name)
+    # Left to itself tempfile would also try the current folder, which is the function's code.
+    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the only folder that Lambda lets us write to
     try:
-        _write_private(path, pieces)
+        descriptor, path = mkstemp(prefix=f"post-runner-{name}-", dir=folder)
     except OSError:
         return None
-    return path
-
-
-def _new_path(name: str) -> str:
-    # tempfile would do the same, but costs every cold start several milliseconds.
-    folder = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the only folder that Lambda lets us write to
-    return f"{folder}/post-runner-{name}-{os.urandom(8).hex()}"
-
-
-def _write_private(path: str, pieces: Pieces) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - there is a descriptor, not a path
             file.writelines(pieces)
     except OSError:
-        os.unlink(path)  # noqa: PTH108 - half an event is worse than none
-        raise
+        Path(path).unlink()  # half an event is worse than none
+        return None
+    return path

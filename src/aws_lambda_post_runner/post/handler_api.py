@@ -8,6 +8,7 @@
 Runtime API's own form. Nothing that is asked here is ever sent on, and none of it can delay or fail an invocation.
 """
 
+import json
 import os
 from itertools import chain
 
@@ -68,7 +69,7 @@ class HandlerApi:
         token = os.urandom(16).hex()
         found.waits.add(token)
         found.waited_for = True
-        return 201, b'{"token":"%b"}' % token.encode()
+        return 201, json.dumps({"token": token}).encode()
 
     def _end_wait(self, token: str) -> Answer:
         for invocation in self._invocations.in_state(*State):
