@@ -108,7 +108,7 @@ def layer(session: nox.Session) -> None:
     session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)
 
 
-BENCHES = ("latency", "memory", "fairness", "post_command", "breakdown")
+BENCHES = ("latency", "memory", "fairness", "post_command", "breakdown", "start_and_end")
 
 
 @nox.session
