@@ -37,9 +37,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types"""
+    """Check the types, those of the examples on the pages as well"""
     session.install("-e", ".", *group("types"))
     session.run("mypy")
+    session.run("pytest", "tests/test_documentation_types.py")
 
 
 @nox.session(python=PYTHONS)

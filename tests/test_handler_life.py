@@ -28,6 +28,9 @@ from .running import (
 ASKED_TO_STOP = "trap 'echo told >> {log}; exit 0' TERM; echo started >> {log}; {wait}"
 DEAF = "trap '' TERM; echo started >> {log}; {wait}"
 
+VERY_LATE = 3.0
+"""Seconds; longer than a runner of ours waits for anything that has no deadline."""
+
 
 # It ends.
 
@@ -127,6 +130,24 @@ def test_the_command_also_runs_when_the_acknowledgement_comes_after_the_handlers
     assert [each["exitStatus"] for each in runner.events("post-command-ended", request_id)] == [7]
 
 
+def test_a_last_answer_is_seen_through_however_long_its_acknowledgement_takes_before_the_deadline(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    given_up = []
+
+    def acknowledge_very_late(exchange: Exchange) -> None:
+        exchange.read_body()
+        given_up.append(exchange.is_peer_gone_within(VERY_LATE))
+        ACCEPTED(exchange)
+
+    runtime_api.plan("/response", acknowledge_very_late)
+    request_id = runtime_api.invoke()
+    runner = start(python_handler("answer_and_leave.py"), COMMAND="exit 7")
+    assert runner.wait() == 3
+    assert given_up == [False]
+    assert [each["exitStatus"] for each in runner.events("post-command-ended", request_id)] == [7]
+
+
 def test_an_answer_in_the_middle_of_which_the_handler_dies_is_cut_and_has_no_command(
     start: Start, runtime_api: FakeRuntimeApi
 ) -> None:
@@ -144,10 +165,12 @@ def end_handler_and_see_it_gone(runner: Running, status: int) -> None:
     wait_until(lambda: pid not in runner.processes(), "the handler's end")
 
 
-def test_a_child_of_the_handlers_that_never_ends_its_answer_keeps_us_only_for_a_moment(stage: Stage) -> None:
+def test_a_child_of_the_handlers_that_never_ends_its_answer_keeps_us_until_the_deadline_at_most(
+    stage: Stage,
+) -> None:
     """Here the test is that child: it holds a connection with half an answer when the handler exits."""
     connection = stage.runner.connect()
-    connection.begin_stream(answer_path(stage.next_invocation(connection)))
+    connection.begin_stream(answer_path(stage.next_invocation(connection, seconds=1)))
     stage.runtime_api.await_request("/response")
     stage.runner.end_handler(3)
     assert stage.runner.wait() == 3

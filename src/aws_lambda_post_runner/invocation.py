@@ -39,6 +39,8 @@ class Invocation:
     """Whether the handler ever asked us to wait for something."""
     captured: dict[str, list[bytearray] | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
+    refused: bool = False
+    """Whether an answer to it was refused. It is over, unless the handler may still report an error instead."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +77,13 @@ class InFlight:
 
     Keyed by request id and invocation id: the request id alone can come twice, since a retry or a caller may
     use it again. At most LIMIT are kept; a handler that polls on without ever answering must not fill us up.
+    Of those whose answer was refused only as many are kept as Lambda can have given out: `at_once` with the rest.
     """
 
     LIMIT = 1024
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = LIMIT) -> None:
+        self._at_once = at_once
         self._by_ids: dict[tuple[str, str], Invocation] = {}
         self._seen_any = False
 
@@ -97,7 +101,12 @@ class InFlight:
         if len(self._by_ids) >= self.LIMIT:
             del self._by_ids[next(iter(self._by_ids))]
         self._by_ids[ids] = invocation
+        self._drop_refused()
         return invocation
+
+    def end_all_but(self, invocation: Invocation) -> None:
+        """Where one runs at a time, all others are over: Lambda hands the next event out only then."""
+        self._by_ids = {ids: each for ids, each in self._by_ids.items() if each is invocation}
 
     def find(self, request_id: str, invocation_id: str = "") -> Invocation | None:
         """The invocation with these ids; by the request id alone if the client did not send the other one."""
@@ -113,6 +122,12 @@ class InFlight:
     def all(self) -> list[Invocation]:
         """All of them, the oldest first."""
         return list(self._by_ids.values())
+
+    def _drop_refused(self) -> None:
+        """Drop the oldest refused ones, as far as more are in flight than Lambda runs at once."""
+        surplus = len(self._by_ids) - self._at_once
+        for each in [each for each in self.all() if each.refused][: max(0, surplus)]:
+            self.settle(each)
 
 
 def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Invocation:

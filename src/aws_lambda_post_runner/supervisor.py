@@ -3,6 +3,7 @@
 import select
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import trio
 from . import boot
 from .exits import exit_status, why_not_started
 from .handler import start_handler
+from .invocation import Invocation
+from .origin import ignored_signals
 from .post.command import CommandRunner
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -41,7 +44,7 @@ _BREATHER = 0.01
 _LAST_WORDS = 0.01
 """Seconds in which the connections of a handler that has exited are read to their end."""
 _LAST_ANSWER = 2.0
-"""Seconds for an answer that was under way then; a child of the handler's could hold its connection for ever."""
+"""Seconds for an answer that was under way then, if the deadline of its invocation is not known."""
 
 
 async def supervise(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -56,12 +59,14 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     }
     if settings.next_wrapper:
         argv = [settings.next_wrapper, *argv]
+    ignored = ignored_signals()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
     with _listen() as listener, trio.open_signal_receiver(*FORWARDED) as signals:
         address = "{}:{}".format(*listener.getsockname())
         async with trio.open_nursery() as nursery:
             try:
                 handler = await start_handler(
-                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}
+                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}, ignored
                 )
             except OSError as error:
                 message, status = why_not_started(error, argv[0])
@@ -81,7 +86,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             await handler.wait()
             # What the handler sent before it exited is still in the sockets that it left behind.
             await trio.sleep(_LAST_WORDS)
-            with trio.move_on_after(_LAST_ANSWER):
+            # A child of the handler's could hold a connection with half an answer for ever.
+            with trio.move_on_after(_until_last_deadline(relay.being_answered, time.time())):
                 await relay.answers_arrive()
             await post_work.finish()
             nursery.cancel_scope.cancel()
@@ -89,6 +95,14 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     status = exit_status(handler.returncode or 0)
     report.observe("handler-ended", status=status)
     return status
+
+
+def _until_last_deadline(invocations: Sequence[Invocation], now: float) -> float:
+    """Seconds from `now` until all of these have timed out, and no answer is taken any more."""
+    deadlines = (
+        now + _LAST_ANSWER if each.deadline_ms is None else each.deadline_ms / 1000 for each in invocations
+    )
+    return max((0.0, *(deadline - now for deadline in deadlines)))
 
 
 def _listen() -> socket.socket:

@@ -50,6 +50,8 @@ class HandlerApi:
         found = self._find(request_id, self._in_flight.all())
         if not isinstance(found, Invocation):
             return found
+        if not self._post_work.may_run_commands:
+            return _problem(409, "no command runs in mode WaitUntil", "NoCommand")
         if body is None or sum(map(len, found.work)) + len(body) > WORK_LIMIT:
             return _problem(413, f"more than {WORK_LIMIT} bytes of work", "RequestEntityTooLarge")
         found.work.append(body.rstrip(b"\n") + b"\n")
@@ -81,6 +83,7 @@ class HandlerApi:
         self, request_id: str, current: list[Invocation], others: list[Invocation] | None = None
     ) -> Invocation | Answer:
         if request_id == "current":
+            current = [each for each in current if not each.refused] or current
             if len(current) == 1:
                 return current[0]
             return _problem(409, f"{len(current)} invocations are in flight, not one", "NotOneInvocation")

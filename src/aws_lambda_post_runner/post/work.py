@@ -55,6 +55,11 @@ class PostWork:
         return self._holds and bool(self._under_way)
 
     @property
+    def may_run_commands(self) -> bool:
+        """Whether there is an outcome after which a command runs."""
+        return self._settings.modes != {Mode.WAIT_UNTIL}
+
+    @property
     def under_way(self) -> list[Settled]:
         """The settled invocations whose post work is not done."""
         return list(self._under_way)

@@ -44,13 +44,13 @@ class Relay:
         self._has_knocked = has_knocked
         self._pool = Pool(settings.runtime_api)
         self._polls = Polls()
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(settings.max_concurrency or 1)
         self._handler_api = HandlerApi(self._in_flight, post_work)
         self._handlers: set[HandlerWire] = set()
-        self._answers_under_way = 0
+        self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
         # On Managed Instances clients poll while others' answers are on their way.
-        self._polls_wait = settings.max_concurrency is None
+        self._one_at_a_time = settings.max_concurrency is None
 
     def welcome(self, sock: socket.socket) -> HandlerWire:
         """Take in a connection that was accepted; it is to be served next."""
@@ -74,9 +74,14 @@ class Relay:
             self._handlers.discard(handler)
             handler.close()
 
+    @property
+    def being_answered(self) -> list[Invocation]:
+        """The invocations whose answers are on their way to the Runtime API."""
+        return self._being_answered.copy()
+
     async def answers_arrive(self) -> None:
         """Return when no answer of the handler is on its way to the Runtime API."""
-        while self._answers_under_way:
+        while self._being_answered:
             await self._answer_arrived.park()
 
     def close(self) -> None:
@@ -115,7 +120,7 @@ class Relay:
 
     async def _poll(self, handler: HandlerWire, request: RequestHead) -> bool:
         """Hold the poll until it is its turn, send it on, and hand out the event that it brings."""
-        held = self._polls_wait and await self._wait_for_turn(handler)
+        held = self._one_at_a_time and await self._wait_for_turn(handler)
         if (held or len(self._handlers) > 1) and handler.is_gone():
             # It was held or read late, and the handler may have made another one since. The Runtime API answers a
             # poll too many with the event that is under way, and the handler would get that a second time.
@@ -150,10 +155,10 @@ class Relay:
         handler throws). What it sent before the poll on another connection may not even be read yet.
         """
         await self._hear_others(handler)
-        if not self._answers_under_way and not self._post_work.holding:
+        if not self._being_answered and not self._post_work.holding:
             return False
         self._report.observe("poll-held")
-        while self._answers_under_way or self._post_work.holding:
+        while self._being_answered or self._post_work.holding:
             await self.answers_arrive()
             await self._post_work.hold()
         return True
@@ -179,6 +184,8 @@ class Relay:
             await self._deliver(handler, wire, response)
             return request.keep_alive
         invocation = self._in_flight.add(response.headers)
+        if self._one_at_a_time:
+            self._in_flight.end_all_but(invocation)
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
@@ -192,7 +199,8 @@ class Relay:
         tap = self._capture_of("response")
         if tap is None and outcome is Outcome.ERROR:
             tap = Capture(runtime_api.ERROR_DOCUMENT_LIMIT)
-        self._answers_under_way += 1
+        invocation = self._find(request, request_id)
+        self._being_answered.append(invocation)
         try:
             wire = await self._pool.take()
             try:
@@ -202,13 +210,14 @@ class Relay:
             except BaseException:
                 wire.close()
                 raise
-            invocation = self._find(request, request_id)
             if runtime_api.ends_invocation(response.status):
                 self._in_flight.settle(invocation)
+            else:
+                invocation.refused = True
             if runtime_api.is_accepted(response.status):
                 self._settle(invocation, outcome, request, trailers, tap)
         finally:
-            self._answers_under_way -= 1
+            self._being_answered.remove(invocation)
             self._answer_arrived.unpark_all()
         await self._deliver(handler, wire, response)
         return request.keep_alive
