@@ -15,7 +15,7 @@ PACKAGE = Path(aws_lambda_post_runner.__file__).parent
 IMPORTS: dict[str, set[str]] = {
     # the vocabulary; pure or nearly
     "runtime_api": set(),
-    "settings": {"runtime_api"},
+    "settings": {"origin", "runtime_api"},
     "invocation": {"runtime_api", "settings"},
     "report": {"exits", "invocation", "settings"},
     "exits": set(),

@@ -11,6 +11,7 @@ from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import (
     DISABLED,
+    NEXT_WRAPPER,
     Level,
     Settings,
     SettingsError,
@@ -30,16 +31,17 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     environment and the signals that we were given.
     """
     environment = given_environment(environment)
-    reason = environment.get(DISABLED.full_name)
+    reason = environment.get(DISABLED.full_name, "").strip()
+    report = Report(Level.WARN, json_log=wants_json(environment))
     if reason:
-        Report(Level.INFO).warn(f"disabled by {DISABLED.full_name} ({reason}); the handler runs without us")
-        return _take_our_place(argv, environment)
+        report.warn(f"disabled by {DISABLED.full_name} ({reason}); the handler runs without us")
+        return _take_our_place(argv, environment, report)
     if not environment.get(ADDRESS_VARIABLE):
-        return _take_our_place(argv, environment)  # no Lambda, so nothing to be between
+        return _take_our_place(argv, environment, report)  # no Lambda, so nothing to be between
     try:
         settings = read(environment)
     except SettingsError as error:
-        return _refuse(error, environment)
+        return _refuse(error, environment, report)
     return run_with(settings, argv, environment)
 
 
@@ -55,25 +57,30 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
     return trio.run(supervise, settings, argv, environment)
 
 
-def _take_our_place(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+def _take_our_place(argv: Sequence[str], environment: Mapping[str, str], report: Report) -> int:
     from .exits import why_not_started
 
+    wrapper = environment.get(NEXT_WRAPPER.full_name, "").strip()
+    try:
+        program = [*filter(None, [NEXT_WRAPPER.parse(wrapper)]), *argv]
+    except ValueError as error:
+        report.warn(f"{NEXT_WRAPPER.full_name} is {wrapper!r} ({error}); the handler is started without it")
+        program = [*argv]
     heed_what_python_ignores()
     try:
-        os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - no shell is the point
+        os.execvpe(program[0], program, environment)  # noqa: S606 - no shell is the point
     except OSError as error:
-        message, status = why_not_started(error, argv[0])
-        Report(Level.ERROR).error(f"the handler cannot be started: {message}")
+        message, status = why_not_started(error, program[0])
+        report.error(f"the handler cannot be started: {message}")
         return status
 
 
-def _refuse(error: SettingsError, environment: Mapping[str, str]) -> int:
+def _refuse(error: SettingsError, environment: Mapping[str, str], report: Report) -> int:
     """Say what is wrong, on standard error and in the function's answer."""
     import trio
 
     from .proxy.init_error import report_init_error
 
-    report = Report(Level.WARN, json_log=wants_json(environment))
     for line in unknown_variables(environment):
         report.warn(line)
     for line in error.lines:

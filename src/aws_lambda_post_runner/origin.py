@@ -1,7 +1,9 @@
 """What we were started with, for the handler to get it too: Python has changed some of it when our first line runs."""
 
 import os
+import shutil
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,9 @@ _SET_BY_PYTHON = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
 """What Python sets LC_CTYPE to in the C locale (PEP 538), so that what it starts has the same."""
 _IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """What these were before cannot be told. As `subprocess` does, we take it that they were not ignored."""
+
+_FIRST_LINE = 256
+"""Bytes that Linux reads of a script's first line."""
 
 
 def given_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -42,3 +47,31 @@ def heed_what_python_ignores() -> None:
     """Undo that Python ignores SIGPIPE and SIGXFSZ; what takes our place would go on ignoring them."""
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
+
+
+def is_ourselves(program: str) -> bool:
+    """Tell whether a program, a path or a name on PATH, is the one that we were started as, or a script that it runs.
+
+    Such a script is the layer's entry.sh. Started by us, either would start us again, for ever.
+    """
+    found, ourselves = shutil.which(program), shutil.which(sys.argv[0])
+    if found is None or ourselves is None:
+        return False
+    return any(_is_same_file(path, ourselves) for path in (found, _interpreter_of(found)))
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except OSError:
+        return False
+
+
+def _interpreter_of(script: str) -> str:
+    """What the first line of a script names; the script itself if it names nothing or cannot be read."""
+    try:
+        with Path(script).open("rb") as file:
+            mark, _, line = file.readline(_FIRST_LINE).partition(b"#!")
+    except OSError:
+        return script
+    return os.fsdecode(line.split()[0]) if not mark and line.strip() else script

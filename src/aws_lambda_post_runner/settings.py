@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
+from .origin import is_ourselves
 from .runtime_api import ADDRESS_VARIABLE
 
 PREFIX = "AWS_LAMBDA_POST_RUNNER_"
@@ -114,6 +115,12 @@ def _text(text: str) -> str:
     return text
 
 
+def _wrapper(text: str) -> str:
+    if text and is_ourselves(text):
+        raise ValueError("that is this runner itself")
+    return text
+
+
 def _modes(text: str) -> frozenset[Mode]:
     return frozenset(Mode(word) for word in _some_of(text, [mode.value for mode in Mode]))
 
@@ -209,7 +216,7 @@ CAPTURE_LIMIT = Variable(
     _size,
 )
 NEXT_WRAPPER = Variable(
-    "NEXT_WRAPPER", "", "Another exec wrapper, to start the handler through.", "a path", _text
+    "NEXT_WRAPPER", "", "Another exec wrapper, to start the handler through.", "a path", _wrapper
 )
 DISABLED = Variable(
     "DISABLED", "", "A reason to start the handler as if we were not there.", "any text", _text
