@@ -19,6 +19,7 @@ IMPORTS: dict[str, set[str]] = {
     "invocation": {"runtime_api", "settings"},
     "report": {"exits", "invocation", "settings"},
     "exits": set(),
+    "ambient": set(),
     "build": set(),
     "__init__": set(),
     # the relay: bytes, and what they are bytes of
@@ -70,6 +71,7 @@ IMPORTS: dict[str, set[str]] = {
     # from the start to the exit status
     "handler": {"trio"},
     "supervisor": {
+        "ambient",
         "boot",
         "exits",
         "handler",

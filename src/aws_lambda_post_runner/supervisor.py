@@ -57,7 +57,10 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
         async with trio.open_nursery() as nursery:
             try:
                 handler = await start_handler(
-                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}, ignored
+                    nursery,
+                    argv,
+                    {**_with_ambient(settings, handler_environment, report), ADDRESS_VARIABLE: address},
+                    ignored,
                 )
             except OSError as error:
                 message, status = why_not_started(error, argv[0])
@@ -87,6 +90,25 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     status = exit_status(handler.returncode or 0)
     report.observe("handler-ended", status=status)
     return status
+
+
+def _with_ambient(settings: Settings, environment: dict[str, str], report: Report) -> dict[str, str]:
+    """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
+    if not settings.ambient:
+        return environment
+    from .ambient import (
+        IN_LAYER,
+        preload_file,
+        with_preload,
+    )  # whoever does not ask for it does not pay for it
+
+    path = preload_file(environment)
+    if path is None:
+        report.warn(
+            f"AMBIENT does nothing: post-runner/ambient.js is neither in {IN_LAYER} nor with the function"
+        )
+        return environment
+    return with_preload(environment, path)
 
 
 def _until_last_deadline(invocations: Sequence[Invocation], now: float) -> float:
