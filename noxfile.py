@@ -91,8 +91,20 @@ def interop(session: nox.Session) -> None:
     """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
     session.install(".", *group("interop"))
     session.run(
-        "pytest", "-m", "interop", "-rP", *session.posargs, env={"INTEROP_PARTS": real_parts(session)}
+        "pytest",
+        "-m",
+        "interop and not integrations",
+        "-rP",
+        *session.posargs,
+        env={"INTEROP_PARTS": real_parts(session)},
     )
+
+
+@nox.session
+def integrations(session: nox.Session) -> None:
+    """Run what many functions use already, in real packages, with the runner and without it"""
+    session.install(".", *group("integrations"))
+    session.run("pytest", "tests/integrations", *session.posargs, env={"INTEROP_PARTS": real_parts(session)})
 
 
 @nox.session
