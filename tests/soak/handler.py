@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +20,10 @@ STATUS = 7
 PATIENCE = 60.0
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE = b'"' + b"x" * 400_000 + b'"'
+
+DROPPING = threading.Lock()
+"""Held from a poll that will be dropped to the event that its handler gets next. Another one that is to be dropped
+would take the first one over, and its event would be lost with it: it is on its way when the connection closes."""
 
 Event = dict[str, Any]
 Ask = Callable[[], tuple[int, bytes]]
@@ -110,12 +115,18 @@ class Handler:
         self._connection = Connection()
         self._has_asked = False
         """Whether the poll is on its way already."""
+        self._event: Event | None = None
+        """The next event, if it is here already."""
 
     def run(self) -> None:
         """Handle events until one says that it is the last."""
-        while (event := self._poll())["number"] is not None:
+        while (event := self._next_event())["number"] is not None:
             self.events.append(event["number"])
             self._handle(event)
+
+    def _next_event(self) -> Event:
+        event, self._event = self._event, None
+        return event or self._poll()
 
     def _reconnect(self) -> None:
         self._connection.close()
@@ -208,6 +219,26 @@ class Handler:
         self.answer(event, target)
         self._drop_poll(event, first=f"poll-arrived/{event['number']}")
 
+    def drop_poll_among_others(self, event: Event, target: str) -> None:
+        """Drop a poll that the Runtime API keeps back until then; any of the others may get its event."""
+        self.answer(event, target)
+        number = event["number"]
+        with DROPPING:
+            dropped = Connection()
+            dropped.send(NEXT.replace(b"Host: x", b"Host: x\r\nX-Soak-Dropped-After: %d" % number))
+            self._tell(f"poll-arrived/{number}")
+            dropped.close()
+            if number % 2:  # it makes a difference whether the next poll comes before or after the event
+                self._poll_on_another()
+            self._tell(f"dropped/{number}")
+            self._event = self._poll()
+
+    def restore(self, event: Event, target: str) -> None:
+        self.answer(event, target)
+        for asked in ("/2018-06-01/runtime/restore/next", f"/soak/rest/{event['number']}"):
+            status, _ = self._connection.ask("GET", asked)
+            assert status == 200
+
     def ask_ambiguously(self, event: Event, target: str) -> None:
         connection = Connection()
         connection.send(self._head(target, "Content-Length: 2", "Transfer-Encoding: chunked") + b"{}")
@@ -297,7 +328,9 @@ BEHAVIOURS: dict[str, Callable[[Handler, Event, str], None]] = {
     "asks something ambiguous": Handler.ask_ambiguously,
     "answers an unknown id": Handler.answer_unknown_id,
     "answers twice": Handler.answer_twice,
+    "drops its poll among others": Handler.drop_poll_among_others,
     "waits": Handler.answer_and_be_waited_for,
+    "restores": Handler.restore,
 }
 
 

@@ -26,6 +26,7 @@ HANDLER = {
     "answers an unknown id": 30,
     "answers twice": 30,
     "waits": 40,  # asks us to hold the poll longer
+    "restores": 10,  # from a snapshot, after which no connection is kept that is not in use
 }
 """What the handler does."""
 
@@ -60,8 +61,12 @@ COMMAND = {
 
 SAME_ID = 0.05
 """How often an invocation has the request id of the one before."""
-IN_TURN = ("drops its poll while it is held", "drops its poll while it is out", "waits")
-"""What needs invocations to come one after the other, and polls that are held."""
+IN_TURN = ("drops its poll while it is held", "drops its poll while it is out", "restores")
+"""What needs invocations to come one after the other."""
+AT_ONCE = {kind: weight for kind, weight in HANDLER.items() if kind not in IN_TURN} | {
+    "drops its poll among others": 90
+}
+"""What the handler does where several invocations are in flight at once."""
 
 ENOUGH, LITTLE = 600.0, 1.5
 """Seconds until the deadline, as a rule and for a command that overruns."""
@@ -108,8 +113,7 @@ def draw_plans(count: int, seed: int) -> Iterator[Plan]:
 
 def draw_plans_at_once(count: int, seed: int) -> Iterator[Plan]:
     """Draw what happens in `count` invocations of which several are in flight at once."""
-    handler = {kind: weight for kind, weight in HANDLER.items() if kind not in IN_TURN}
-    yield from _draw_plans(count, seed, handler, same_id=0.0)
+    yield from _draw_plans(count, seed, AT_ONCE, same_id=0.0)
 
 
 def _draw_plans(count: int, seed: int, handlers: dict[str, int], same_id: float) -> Iterator[Plan]:

@@ -18,9 +18,8 @@ LINE = 32
 """Bytes of the line that each post command leaves behind, so that they can be counted by their file's size."""
 SAMPLES = 40
 """How often the runner is looked at."""
-OVERTAKING = ("hangs up before the acknowledgement", "hangs up and polls at once")
-"""These handlers do not wait to hear that their answer was taken. On a busy machine an invocation or two can pass
-before the runner hears of it, and only then it holds polls."""
+PATIENCE = 10.0
+"""Seconds. By then the runner has closed what its ends have closed."""
 
 _LARGE = 1_000_000
 _TAKEN = b'{"status":"OK"}'
@@ -114,7 +113,8 @@ class RuntimeApi:
         self._chance = random.Random(seed)  # noqa: S311 - nobody has to be surprised by it
         self._log = log
         self._at_once = at_once
-        self._is_overtaken = False
+        self._at_rest = 0
+        """The descriptors of the runner when the first poll comes."""
         self._kept_back = 0
         self._withheld: set[int] = set()
         self._unanswered: defaultdict[str, list[Plan]] = defaultdict(list)
@@ -133,9 +133,15 @@ class RuntimeApi:
         method, target, headers = await connection.read_head()
         match method, target.decode().split("/")[1:]:
             case b"GET", ["2018-06-01", "runtime", "invocation", "next"]:
+                await self._keep_back(headers)
                 await self._hand_out(connection)
             case b"POST", ["2018-06-01", "runtime", "invocation", request_id, "response" | "error"]:
                 await self._take(connection, headers, request_id)
+            case b"GET", ["2018-06-01", "runtime", "restore", "next"]:
+                await self._send(connection, "plain", 200, b"", b"")
+            case b"GET", ["soak", "rest", number]:
+                await self._see_at_rest(number)
+                await self._send(connection, "plain", 200, b"", b"")
             case b"GET", ["soak", what, number]:
                 await self._be_told(connection, what, number)
             case _:
@@ -151,11 +157,19 @@ class RuntimeApi:
             del self._told[f"{what}/{number}"]
         await self._send(connection, "plain", 200, b"", b"")
 
+    async def _keep_back(self, headers: dict[bytes, bytes]) -> None:
+        """Leave a poll without an event until its handler has dropped it, if it says that it will."""
+        number = headers.get(b"x-soak-dropped-after", b"").decode()
+        if number:
+            self._told[f"poll-arrived/{number}"].set()
+            await self._told[f"dropped/{number}"].wait()
+            self._forget(int(number))
+
     async def _hand_out(self, connection: Connection) -> None:
         previous = self._previous
         if self._at_once == 1:
-            self._check_hold(previous)
-        if previous is not None:
+            self._check_turn(previous)
+        if self._at_once == 1 and previous is not None:
             self._told[f"poll-arrived/{previous.number}"].set()
             if previous.handler.startswith("drops its poll"):
                 await self._wait_for_drop(previous)
@@ -185,16 +199,24 @@ class RuntimeApi:
         await self._told[f"dropped/{previous.number}"].wait()
         self._kept_back -= 1
 
-    def _check_hold(self, previous: Plan | None) -> None:
-        """A poll comes only when the post work of all that was answered is done."""
-        if previous is None:
+    async def _see_at_rest(self, number: str) -> None:
+        """The runner has no more descriptors than at the first poll: one connection on each side, and its own."""
+        with trio.move_on_after(PATIENCE):
+            while look_at(self.runner_pid)[0] != self._at_rest:  # noqa: ASYNC110 - nobody tells when it closes one
+                await trio.sleep(0.01)
             return
+        count = look_at(self.runner_pid)[0]
+        self.problems.append(f"{count} descriptors instead of {self._at_rest} at rest after {number}")
+
+    def _check_turn(self, previous: Plan | None) -> None:
+        """A poll comes when nothing is in flight, and the post work of all that was answered is done."""
+        if previous is None:
+            self._at_rest = self._at_rest or look_at(self.runner_pid)[0]
+            return
+        if self._unanswered:
+            self.problems.append(f"a poll while an invocation is in flight: {previous}")
         ended = os.fstat(self._log).st_size // LINE
-        if previous.handler in OVERTAKING:
-            self._is_overtaken = True
-        elif ended == self._accepted_so_far:
-            self._is_overtaken = False
-        elif not self._is_overtaken:
+        if ended != self._accepted_so_far:
             self.problems.append(
                 f"a poll after {self._accepted_so_far} answers and {ended} commands: {previous}"
             )
