@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.cli.check import check
 from aws_lambda_post_runner.dev.check.findings import Finding, concerns_us, effective, findings
 from aws_lambda_post_runner.dev.check.function_config import (
     FunctionConfig,
@@ -20,7 +20,7 @@ from aws_lambda_post_runner.dev.check.function_config import (
 from aws_lambda_post_runner.settings import PREFIX
 
 app = typer.Typer()
-app.command()(commands.check)
+app.command()(check)
 
 GOOD = {f"{PREFIX}COMMAND": "./flush.sh"}
 WRAPPED = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh"}

@@ -3,6 +3,8 @@
 | what | request | details |
 | --- | --- | --- |
 | listening | | address: where callers invoke |
+| port-taken | | port: the usual one, so that another was chosen |
+| restarted | | reason: what made `--watch` end the handler; the next event starts it anew |
 | environment-started | | pid, runtimeApi (its address) |
 | environment-ready | | the handler's first poll has arrived: init is over |
 | sent | id | type (RequestResponse or Event), bytes |

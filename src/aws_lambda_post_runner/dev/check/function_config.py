@@ -40,6 +40,11 @@ class FunctionConfig:
     """It runs on Lambda, not on this machine."""
     layers: tuple[str, ...] | None = None
     """What names each of its layers, an ARN or a resource of the template; None where they are not known."""
+    handler: str = ""
+    code: Path | None = None
+    """The folder or file that is deployed, where it is on this machine."""
+    event_sources: tuple[str, ...] = ()
+    """The types of what invokes it, as SAM names them."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -52,7 +57,14 @@ def read_file(path: Path) -> list[FunctionConfig]:
     text = path.read_text()
     if path.suffix not in TEMPLATE_SUFFIXES:
         return [FunctionConfig(path.name, _read_env_lines(text, path.name))]
-    return _read_template(_read_json(text) if text.lstrip().startswith("{") else _read_yaml(text))
+    return _read_template(
+        _read_json(text) if text.lstrip().startswith("{") else _read_yaml(text), path.parent
+    )
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Read a .env file's variables. Raises UnreadableError or OSError."""
+    return FunctionConfig(path.name, _read_env_lines(path.read_text(), path.name)).environ
 
 
 def from_environment(environ: Mapping[str, str]) -> FunctionConfig:
@@ -107,7 +119,7 @@ def _read_json(text: str) -> Any:
         raise UnreadableError(f"not JSON: {problem}") from None
 
 
-def _read_template(template: Any) -> list[FunctionConfig]:
+def _read_template(template: Any, folder: Path) -> list[FunctionConfig]:
     resources = _part(template, "Resources")
     if not resources:
         raise UnreadableError("it has no Resources, so it is not a SAM or CloudFormation template")
@@ -115,13 +127,14 @@ def _read_template(template: Any) -> list[FunctionConfig]:
     for name, resource in resources.items():
         match _part(resource).get("Type"):
             case "AWS::Serverless::Function":
-                functions.append(_read_function(name, resource, _part(template, "Globals", "Function")))
+                common = _part(template, "Globals", "Function")
+                functions.append(_read_function(name, resource, common, folder))
             case "AWS::Lambda::Function":
-                functions.append(_read_function(name, resource, {}))
+                functions.append(_read_function(name, resource, {}, folder))
     return functions
 
 
-def _read_function(name: str, resource: Any, common: Mapping[str, Any]) -> FunctionConfig:
+def _read_function(name: str, resource: Any, common: Mapping[str, Any], folder: Path) -> FunctionConfig:
     properties = {**common, **_part(resource, "Properties")}
     variables = {
         **_read_variables(_part(common, "Environment", "Variables"), "Globals"),
@@ -135,7 +148,16 @@ def _read_function(name: str, resource: Any, common: Mapping[str, Any]) -> Funct
         runtime=str(properties.get("Runtime", "")),
         deployed=True,
         layers=_read_layers(properties.get("Layers", [])),
+        handler=str(properties.get("Handler", "")),
+        code=_read_code(properties.get("CodeUri", properties.get("Code")), folder),
+        event_sources=tuple(str(_part(each).get("Type")) for each in _part(properties, "Events").values()),
     )
+
+
+def _read_code(code: Any, folder: Path) -> Path | None:
+    """Return what is deployed; None where it is elsewhere, or in the template itself."""
+    path = folder / code if isinstance(code, str) else None
+    return path if path is not None and path.exists() else None
 
 
 def _read_layers(layers: Any) -> tuple[str, ...] | None:

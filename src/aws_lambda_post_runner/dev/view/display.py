@@ -3,7 +3,7 @@
 import shlex
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Protocol
@@ -108,9 +108,12 @@ class TimelineDisplay:
     On a terminal the blocks of invocations under way are drawn below, and redrawn as time passes.
     """
 
-    def __init__(self, console: Console, options: Options, timeline: Timeline) -> None:
+    def __init__(
+        self, console: Console, options: Options, timeline: Timeline, notes: Sequence[str] = ()
+    ) -> None:
         self._console = console
         self._options = options
+        self._notes = notes
         self._timeline = timeline
         self._idle_since: tuple[str, float] | None = None
         self._printed: list[RenderableType] = []
@@ -127,6 +130,13 @@ class TimelineDisplay:
             case "environment-started":
                 pid, address = moment.details["pid"], moment.details["runtimeApi"]
                 self._print(Text(f"  handler started: pid {pid}, Runtime API {address}", "dim"))
+            case "port-taken":
+                note = f"  port {moment.details['port']} is taken, by another `dev` perhaps; hence that one"
+                self._print(Text(note, "yellow"))
+            case "restarted":
+                note = f"  {moment.details['reason']}: the handler starts anew with the next event"
+                self._print(Text(note, "magenta"), Text())
+                self._idle_since = None
             case "environment-ended" if moment.details["exitStatus"] != -signal.SIGKILL:
                 self._print(Text(f"  handler ended: status {moment.details['exitStatus']}", "red"))
             case "output":
@@ -171,6 +181,7 @@ class TimelineDisplay:
         program, *arguments = self._options.handler
         command = shlex.join([Path(program).name, *arguments])
         yield Text.assemble((command, "bold"), f", {runner}")
+        yield from (Text(f"  {note}", "dim") for note in self._notes)
         yield Text("  invoke it:")
         yield Text(f"  curl -d '{{}}' http://{address}{INVOKE_PATH}", "cyan")
 
