@@ -490,3 +490,10 @@ def test_the_key_r_starts_the_handler_anew() -> None:
 def own_terminal() -> None:
     """Make standard input the controlling terminal, as a shell has it."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_many_invocations_end_in_one_chart_and_a_line_each() -> None:
+    done = run_dev("--event", "{}", "--invocations", "24")
+    assert done.returncode == 0, done.stdout
+    assert "\n✓ #24 answer after " in done.stdout
+    assert re.search(r"^ #24 .* answer .* ms$", done.stdout, re.MULTILINE)

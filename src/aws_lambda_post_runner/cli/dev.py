@@ -137,7 +137,7 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         message = f"{port}: {problem.strerror}; choose another, or 0 for any that is free"
         raise typer.BadParameter(message, param_hint="--port") from None
     if svg is not None:
-        picture.save_svg(svg, title="aws-lambda-post-runner dev")
+        picture.save_svg(svg)
     raise typer.Exit(status)
 
 
