@@ -11,7 +11,8 @@ from pathlib import Path
 from aws_lambda_post_runner.settings import COMMAND, MODE, Mode
 
 from .check.findings import WRAPPER
-from .check.function_config import FunctionConfig, read_env_file, read_file
+from .check.function_config import FunctionConfig
+from .check.read import read_env_file, read_file
 from .examples import Example
 
 NODE_SUFFIXES = (".mjs", ".js", ".cjs")
@@ -112,8 +113,8 @@ def _chosen(configs: Mapping[str, FunctionConfig], words: list[str], template: P
 
 
 def _folder_of(config: FunctionConfig, template: Path | None) -> Path:
-    if config.code is not None and config.code.is_dir():
-        return config.code.resolve()
+    if config.code.path is not None and config.code.path.is_dir():
+        return config.code.path.resolve()
     return Path.cwd() if template is None else template.parent.resolve()
 
 
