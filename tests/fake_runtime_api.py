@@ -130,6 +130,10 @@ class Exchange:
         """Wait for an event. Raises PeerWentAway when this connection or the whole Runtime API is closed."""
         return self.api.take_event(self._connection)
 
+    def is_peer_gone_within(self, seconds: float) -> bool:
+        """Wait so long; tell whether the peer has closed the connection before the time was up."""
+        return self._connection.is_gone(seconds)
+
     def wait_until_peer_is_gone(self) -> None:
         """Wait until the peer has closed the connection."""
         with suppress(PeerWentAway):
@@ -184,10 +188,10 @@ class Connection:
     def is_open(self) -> bool:
         return self._sock.fileno() >= 0
 
-    def is_gone(self) -> bool:
-        """Tell, without waiting, whether the peer has closed the connection."""
+    def is_gone(self, seconds: float = 0) -> bool:
+        """Wait so long at most; tell whether the peer has closed the connection."""
         try:
-            readable, _, _ = select.select([self._sock], [], [], 0)
+            readable, _, _ = select.select([self._sock], [], [], seconds)
             return bool(readable) and not self._sock.recv(1, socket.MSG_PEEK)
         except (OSError, ValueError):
             return True

@@ -8,6 +8,7 @@ its observer, and what it says, is collected in the background and can be waited
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -24,7 +25,12 @@ from typing import Any
 from .fake_runtime_api import NEXT, PATIENCE, Connection, FakeRuntimeApi, PeerWentAway, answer_path
 
 PREFIX = "AWS_LAMBDA_POST_RUNNER_"
-RUNNER = [sys.executable, "-m", "aws_lambda_post_runner"]
+RUNNER = shlex.split(os.environ.get("POST_RUNNER_TESTED", "")) or [
+    sys.executable,
+    "-m",
+    "aws_lambda_post_runner",
+]
+"""The command that runs the runner. `POST_RUNNER_TESTED` names another one: the executable that is shipped."""
 HANDLERS = Path(__file__).parent / "handlers"
 
 WAITING_HANDLER = ["sh", "-c", 'echo "$AWS_LAMBDA_RUNTIME_API"; read -r status; exit "$status"']
@@ -359,7 +365,7 @@ class Running:
         self.observed.finish()
         return 128 - code if code < 0 else code
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send a signal to the runner alone."""
         self.process.send_signal(number)
 

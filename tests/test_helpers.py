@@ -11,21 +11,31 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import aws_lambda_post_runner
 import post_runner
+from post_runner import _runner, _waits
+from post_runner.flush import flush, flush_after
 
 from .conftest import Prepare
 from .fake_runtime_api import PATIENCE, FakeRuntimeApi, hang_up, reply_bytes
-from .running import HandlerConnection, Running, Stage
+from .running import HandlerConnection, Running, Stage, wait_until
 
 ADDRESS = "AWS_LAMBDA_RUNTIME_API"
-NODE_HELPER = Path(post_runner.__file__).parent / "aws_lambda_post_runner/layer/nodejs/post-runner"
+NODE_HELPER = Path(aws_lambda_post_runner.__file__).parent / "layer/nodejs/post-runner"
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process: what is said once has not been said."""
+    monkeypatch.setattr(_runner, "_warned", set())
 
 
 @pytest.fixture
@@ -166,7 +176,6 @@ def test_a_task_of_a_running_loop_is_waited_for(waiting: Stage) -> None:
     assert poll_goes_on(waiting.runner, request_id)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_fails_has_ended(waiting: Stage) -> None:
     handler = waiting.runner.connect()
     request_id = waiting.next_invocation(handler)
@@ -196,6 +205,270 @@ def test_of_two_invocations_in_flight_each_is_named(
         handler.answer(request_id)
         stage.runner.await_event("post-command-ended", request_id)
         assert (tmp_path / request_id).read_text() == f"for {request_id}\n"
+
+
+# Python: what fails, and what cannot be
+
+
+@pytest.fixture
+def log_at_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What had been logged each time that a wait ended."""
+    logged: list[str] = []
+    end_wait = _runner.end_wait
+
+    def note_and_end(token: str) -> None:
+        logged.append(caplog.text)
+        end_wait(token)
+
+    for module in (_runner, _waits):
+        monkeypatch.setattr(module, "end_wait", note_and_end)
+    return logged
+
+
+def fail() -> None:
+    raise ZeroDivisionError
+
+
+def sleep_long() -> None:
+    time.sleep(3600)
+
+
+async def fail_later() -> None:
+    raise ZeroDivisionError
+
+
+def failed_future() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(ZeroDivisionError())
+    return future
+
+
+@pytest.mark.parametrize("make", [fail_later, failed_future, lambda: fail, lambda: fail_later])
+def test_a_failure_is_logged_with_its_traceback_before_the_wait_ends(
+    waiting: Stage, log_at_end: list[str], make: Callable[[], Any]
+) -> None:
+    handler = waiting.runner.connect()
+    waiting.next_invocation(handler)
+    post_runner.wait_until(make())
+    wait_until(lambda: log_at_end, "the end of the wait")
+    assert "ZeroDivisionError" in log_at_end[0]
+
+
+def test_a_task_that_fails_is_logged_before_the_wait_ends(waiting: Stage, log_at_end: list[str]) -> None:
+    handler = waiting.runner.connect()
+    waiting.next_invocation(handler)
+
+    async def handle() -> None:
+        task = asyncio.create_task(fail_later())
+        post_runner.wait_until(task)
+        await asyncio.wait([task])
+
+    asyncio.run(handle())
+    wait_until(lambda: log_at_end, "the end of the wait")
+    assert "ZeroDivisionError" in log_at_end[0]
+
+
+def test_a_held_block_of_a_thread_that_fails_is_logged_before_the_hold_ends(
+    waiting: Stage, log_at_end: list[str]
+) -> None:
+    handler = waiting.runner.connect()
+    waiting.next_invocation(handler)
+
+    def archive(held: post_runner.Hold) -> None:
+        with suppress(ZeroDivisionError), held:
+            fail()
+
+    thread = threading.Thread(target=archive, args=[post_runner.hold()])
+    thread.start()
+    thread.join()
+    assert "ZeroDivisionError" in log_at_end[0]
+
+
+def test_a_thread_is_given_its_hold_and_lets_go_when_its_block_ends(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+
+    def archive(held: post_runner.Hold) -> None:
+        go_on.wait(PATIENCE)  # the thread reaches its block only after the answer
+        with held:
+            pass
+
+    threading.Thread(target=archive, args=[post_runner.hold()]).start()
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_a_hold_can_be_released_twice(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    with post_runner.hold() as held:
+        held.release()
+    handler.answer(request_id)
+    handler.send_poll()
+    waiting.runner.await_event("poll-relayed", nth=2)
+    assert waiting.runner.events("poll-held") == []
+
+
+def test_a_callable_is_called_and_waited_for(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+    post_runner.wait_until(lambda: go_on.wait(PATIENCE))
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_each_call_of_a_background_function_is_waited_for(waiting: Stage, *, is_async: bool) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+    welcomed = []
+
+    @post_runner.background
+    def welcome(name: str) -> None:
+        go_on.wait(PATIENCE)
+        welcomed.append(name)
+
+    @post_runner.background
+    async def welcome_later(name: str) -> None:
+        await asyncio.to_thread(go_on.wait, PATIENCE)
+        welcomed.append(name)
+
+    (welcome_later if is_async else welcome)("Ada")
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+    assert welcomed == ["Ada"]
+
+
+def test_a_task_whose_loop_has_stopped_does_not_hold_the_poll(
+    waiting: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+
+    async def handle() -> asyncio.Task[None]:
+        task = asyncio.create_task(asyncio.sleep(3600))
+        post_runner.wait_until(task)
+        return task
+
+    loop = asyncio.new_event_loop()
+    task = loop.run_until_complete(handle())
+    handler.answer(request_id)
+    handler.send_poll()
+    assert poll_goes_on(waiting.runner, request_id)
+    assert "its event loop no longer runs" in caplog.text
+    task.cancel()
+    loop.run_until_complete(asyncio.wait([task]))
+    loop.close()
+
+
+@pytest.mark.parametrize("with_runner", [True, False])
+@pytest.mark.parametrize("it", [None, 7, "text", [fail], threading.Thread])
+@pytest.mark.usefixtures("waiting")
+def test_what_cannot_be_waited_for_is_an_error_at_the_call(
+    monkeypatch: pytest.MonkeyPatch, it: Any, *, with_runner: bool
+) -> None:
+    if not with_runner:
+        monkeypatch.delenv(ADDRESS)
+    with pytest.raises(TypeError, match="wait_until takes"):
+        post_runner.wait_until(it)
+
+
+# Python, and what gathers in memory
+
+
+def test_a_flush_is_waited_for_and_the_handlers_answer_is_its_own(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+
+    @flush_after(lambda: go_on.wait(PATIENCE))
+    def handle(event: str) -> str:
+        return event.upper()
+
+    assert handle("event") == "EVENT"
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_a_handler_that_fails_is_flushed_after_too() -> None:
+    flushed = threading.Event()
+    with pytest.raises(ZeroDivisionError):
+        flush_after(flushed.set)(fail)()
+    assert flushed.wait(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [(fail, "ZeroDivisionError"), (lambda: False, "says that it has failed"), (sleep_long, "is left alone")],
+)
+def test_a_flush_that_does_not_do_well_is_logged_before_the_wait_ends(
+    waiting: Stage, log_at_end: list[str], function: Callable[[], object], said: str
+) -> None:
+    handler = waiting.runner.connect()
+    waiting.next_invocation(handler)
+    flush(function, cap=0.1)
+    wait_until(lambda: log_at_end, "the end of the wait")
+    assert said in log_at_end[0]
+
+
+# Python: work that no command gets
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+CIRCLE: dict[str, Any] = {}
+CIRCLE["circle"] = CIRCLE
+
+
+@pytest.mark.parametrize("data", [CIRCLE, {(1, 2): 3}, "\ud800", Unspeakable()])
+def test_what_cannot_be_sent_is_not_taken_and_does_not_raise(
+    on_request: Stage, caplog: pytest.LogCaptureFixture, data: object
+) -> None:
+    on_request.next_invocation(on_request.runner.connect())
+    assert not post_runner.work(data)
+    assert "cannot be sent" in caplog.text
+
+
+@pytest.mark.parametrize("data", [bytearray(b"\xff"), memoryview(b"\xff"), "\udcff"])
+def test_whatever_holds_bytes_is_sent_as_they_are(on_request: Stage, tmp_path: Path, data: object) -> None:
+    handler = on_request.runner.connect()
+    request_id = on_request.next_invocation(handler)
+    assert post_runner.work(data)
+    handler.answer(request_id)
+    on_request.runner.await_event("post-command-ended", request_id)
+    assert (tmp_path / "input").read_bytes() == b"\xff\n"
+
+
+def test_in_mode_wait_until_no_work_is_taken_and_that_is_said_once(
+    waiting: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting.next_invocation(waiting.runner.connect())
+    assert [post_runner.work("x") for _ in range(3)] == [False] * 3
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "no command gets this work: the runner answered 409: no command runs in mode WaitUntil"
+    )
+
+
+def test_an_answered_invocation_takes_no_work_and_that_is_said_once(
+    on_request: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = on_request.runner.connect()
+    request_id = on_request.next_invocation(handler)
+    handler.answer(request_id)
+    assert [post_runner.work("x", request_id) for _ in range(2)] == [False] * 2
+    (record,) = caplog.records
+    assert "404: no such invocation is in flight" in record.getMessage()
 
 
 # Python, without the runner
@@ -241,21 +514,21 @@ def absent(
 
 
 def test_without_the_runner_the_work_goes_on_and_nobody_waits(
-    absent: str | None, monkeypatch: pytest.MonkeyPatch
+    absent: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if absent is None:
         monkeypatch.delenv(ADDRESS, raising=False)
     else:
         monkeypatch.setenv(ADDRESS, absent)
     # A server that speaks no HTTP, or does not end what it says, costs our patience and no more.
-    monkeypatch.setattr(post_runner, "PATIENCE", 0.1)
+    monkeypatch.setattr(_runner, "PATIENCE", 0.1)
     done = [threading.Event() for _ in range(3)]
 
     async def work() -> None:
         done[0].set()
 
     began = time.monotonic()
-    assert not post_runner.work("x")
+    assert [post_runner.work("x") for _ in range(2)] == [False, False]
     with post_runner.hold():
         pass
     post_runner.wait_until(work())
@@ -266,6 +539,7 @@ def test_without_the_runner_the_work_goes_on_and_nobody_waits(
     future.set_result(None)
     assert time.monotonic() - began < 5.0
     assert all(each.wait(PATIENCE) for each in done)
+    assert len([record for record in caplog.records if "no command gets" in record.getMessage()]) == 1
 
 
 def test_the_helper_costs_a_function_next_to_no_start_up_time() -> None:
@@ -278,7 +552,8 @@ def test_the_helper_costs_a_function_next_to_no_start_up_time() -> None:
 
 
 def test_the_helper_is_written_for_the_pythons_that_lambda_still_has() -> None:
-    ast.parse(Path(post_runner.__file__).read_text(), feature_version=(3, 10))
+    for path in Path(post_runner.__file__).parent.glob("*.py"):
+        ast.parse(path.read_text(), feature_version=(3, 10))
 
 
 # Node
@@ -339,7 +614,7 @@ def test_node_hands_over_work_in_order(on_request: Stage, tmp_path: Path) -> Non
     """
     process = node(script, on_request)
     assert json.loads(process.read()) == [True] * 6 + [False]
-    assert "cannot be handed over" in process.end()
+    assert "cannot be sent" in process.end()
     handler.answer(request_id)
     on_request.runner.await_event("post-command-ended", request_id)
     assert (tmp_path / "input").read_bytes() == (
@@ -348,11 +623,12 @@ def test_node_hands_over_work_in_order(on_request: Stage, tmp_path: Path) -> Non
 
 
 @needs_node
-@pytest.mark.parametrize("when", ["process.nextTick(ask)", "setTimeout(ask, 100)"])
+@pytest.mark.parametrize("when", ["ask()", "process.nextTick(ask)", "setTimeout(ask, 100)"])
 def test_node_need_not_await_what_it_asks(on_request: Stage, tmp_path: Path, when: str) -> None:
     """The work has arrived although the event loop has not turned since: Node's runtime client blocks it.
 
-    On the next tick the helper's connection is not yet open as far as Node knows.
+    As far as Node knows, the helper's connection is not yet open when it has just been required, in the handler
+    perhaps, nor on the next tick.
     """
     handler = on_request.runner.connect()
     request_id = on_request.next_invocation(handler)
@@ -411,14 +687,14 @@ def test_node_keeps_what_it_was_told_while_its_event_loop_was_blocked(waiting: S
 
 
 @needs_node
-def test_node_names_the_invocation(waiting: Stage) -> None:
-    handler = waiting.runner.connect()
-    request_id = waiting.next_invocation(handler)
+def test_node_names_the_invocation(on_request: Stage) -> None:
+    handler = on_request.runner.connect()
+    request_id = on_request.next_invocation(handler)
     script = f"""
         const ids = ["{request_id}", "no-such-id"];
         Promise.all(ids.map((id) => postRunner.work("x", id))).then((taken) => console.log(JSON.stringify(taken)));
     """
-    process = node(script, waiting)
+    process = node(script, on_request)
     assert json.loads(process.read()) == [True, False]
     process.end()
 
@@ -446,4 +722,77 @@ def test_without_the_runner_nodes_work_goes_on_and_nobody_waits(absent: str | No
     """
     process = Node(script, absent, "-e")
     assert process.read() == "false false done"
+    assert process.end() == "post-runner: no command gets this work: the runner is not there\n"
+
+
+@needs_node
+def test_node_says_once_that_no_command_gets_the_work(waiting: Stage) -> None:
+    waiting.next_invocation(waiting.runner.connect())
+    process = node("postRunner.work('x').then(() => postRunner.work('y')).then(console.log);", waiting)
+    assert process.read() == "false"
+    assert process.end() == (
+        "post-runner: no command gets this work: the runner answered 409: no command runs in mode WaitUntil\n"
+    )
+
+
+@needs_node
+@pytest.mark.parametrize("how", ["() => end", "async () => end", "{ then: (settled) => end.then(settled) }"])
+def test_node_waits_for_functions_and_for_whatever_has_a_then(waiting: Stage, how: str) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    script = f"""
+        const end = new Promise((resolve) => process.stdin.once("data", resolve));
+        postRunner.waitUntil({how}).then((waits) => console.log(waits));
+        end.then(() => process.stdin.destroy());
+    """
+    process = node(script, waiting)
+    assert process.read() == "true"
+    answer_and_poll(waiting, handler, request_id)
+    process.go_on()
+    assert poll_goes_on(waiting.runner, request_id)
     assert process.end() == ""
+
+
+@needs_node
+def test_a_function_that_throws_is_logged_by_node_and_harms_nobody(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    process = node("postRunner.waitUntil(() => { throw new RangeError('why'); }).then(console.log);", waiting)
+    assert process.read() == "true"
+    assert "RangeError: why" in process.end()
+    handler.answer(request_id)
+    assert waiting.next_invocation(handler) != request_id
+
+
+@needs_node
+@pytest.mark.parametrize("it", ["undefined", "null", "7", "'text'", "[Promise.resolve()]"])
+def test_what_node_cannot_wait_for_is_an_error_at_the_call(it: str) -> None:
+    script = f"""
+        const postRunner = require(process.env.HELPER);
+        try {{ postRunner.waitUntil({it}); }} catch (error) {{ console.log(error.name); }}
+    """
+    process = Node(script, None, "-e")
+    assert process.read() == "TypeError"
+    assert process.end() == ""
+
+
+@needs_node
+def test_node_takes_the_invocation_from_the_runtime_clients_store(prepare: Prepare, tmp_path: Path) -> None:
+    stage = prepare(MODE="OnRequest", environment={"AWS_LAMBDA_MAX_CONCURRENCY": "2"})
+    stage.run_after(f'cat > {tmp_path}/"$AWS_LAMBDA_POST_RUNNER_REQUEST_ID"')
+    handlers = stage.runner.connect(), stage.runner.connect()
+    ids = [stage.next_invocation(handler) for handler in handlers]
+    script = f"""
+        const {{ AsyncLocalStorage }} = require("node:async_hooks");
+        const store = new AsyncLocalStorage();
+        globalThis.awslambda = {{ InvokeStore: {{ getRequestId: () => store.getStore() ?? "-" }} }};
+        const all = {json.dumps(ids)}.map((id) => store.run(id, async () => postRunner.work(id)));
+        Promise.all(all).then((taken) => console.log(JSON.stringify(taken)));
+    """
+    process = node(script, stage)
+    assert json.loads(process.read()) == [True, True]
+    process.end()
+    for handler, request_id in zip(handlers, ids, strict=True):
+        handler.answer(request_id)
+        stage.runner.await_event("post-command-ended", request_id)
+        assert (tmp_path / request_id).read_text() == f"{request_id}\n"

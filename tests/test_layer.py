@@ -24,6 +24,8 @@ from aws_lambda_post_runner.layer import zips
 from aws_lambda_post_runner.layer.parts import Debian
 
 from .fake_runtime_api import NEXT, FakeRuntimeApi
+from .interop.conftest import node_environment
+from .interop.obtain import NEWEST_NODE, node_client_in, node_in
 from .layer_stage import TIME_LIMIT, Stage, root_with_libc, unpack, why_not
 
 pytestmark = pytest.mark.skipif(
@@ -244,7 +246,7 @@ def test_only_the_helpers_are_where_a_runtime_looks_for_modules(layer: str, opt:
     assert {path.name for path in folder.iterdir()} == {
         *("aws-lambda-post-runner", "entry.sh", zips.PRIVATE, "python", "nodejs")
     }
-    assert [path.name for path in (folder / "python").iterdir()] == ["post_runner.py"]
+    assert [path.name for path in (folder / "python").iterdir()] == ["post_runner"]
     assert [path.name for path in (folder / "nodejs" / "node_modules").iterdir()] == ["post-runner"]
     assert os.access(folder / "aws-lambda-post-runner", os.X_OK)
     assert os.access(folder / "entry.sh", os.X_OK)
@@ -328,17 +330,18 @@ def test_an_executable_says_which_it_is(layer: str, bare_stage: BareStage, tmp_p
 
 
 def test_a_node_handler_runs_with_the_real_client(opt: Opt, begin: Begin, tmp_path: Path) -> None:
-    """aws-lambda-ric is in the folder that INTEROP_PARTS names, as tests/interop/obtain.py has put it there."""
-    node, client = shutil.which("node"), os.environ.get("INTEROP_PARTS")
-    if node is None or client is None:
-        unavailable("node is needed, and aws-lambda-ric in the folder that INTEROP_PARTS names")
+    """Node and aws-lambda-ric are in the folder that INTEROP_PARTS names, put there by tests/interop/obtain.py."""
+    parts = os.environ.get("INTEROP_PARTS")
+    if parts is None:
+        unavailable("INTEROP_PARTS names no folder with Node and aws-lambda-ric")
+    node, client = node_in(Path(parts), NEWEST_NODE), node_client_in(Path(parts))
     function = tmp_path / "task"
     function.mkdir()
     (function / "app.js").write_text("exports.handler = async (event) => event;\n", encoding="utf-8")
-    shown = {"/var/node": Path(node).resolve(), "/var/runtime": Path(client), "/var/task": function}
-    ric = "/var/runtime/node_modules/aws-lambda-ric/bin/index.mjs"
-    command = ["/opt/entry.sh", "/var/node", ric, "/var/task/app.handler"]
-    told = begin(host_stage(opt(THIS_MACHINES), shown), command, A_REAL_SHELL).run_until_idle()
+    shown = {"/var/node": node.resolve(), "/var/runtime": client.parent, "/var/task": function}
+    command = ["/opt/entry.sh", "/var/node", "/var/runtime/index.mjs"]
+    environment = {**A_REAL_SHELL, **node_environment(Path("/var/task"), "app.handler")}
+    told = begin(host_stage(opt(THIS_MACHINES), shown), command, environment).run_until_idle()
     assert told.happened == [*IN_ORDER, "next"]
 
 

@@ -1,11 +1,38 @@
 """What a signal to us does to post work that is under way, and to what begins later."""
 
 import json
+import os
 import signal
+import sys
+from pathlib import Path
 
 from .conftest import Prepare, Start
 from .fake_runtime_api import FakeRuntimeApi
 from .running import Gate, HandlerConnection, Running
+
+SLOW_TO_START = """
+import subprocess, sys
+from aws_lambda_post_runner import entry
+
+class Slow(subprocess.Popen):
+    def __init__(self, args, **options):
+        super().__init__(args, **options)
+        if options.get("start_new_session"):
+            print("it is being started", flush=True)
+            open("{gate}").read(1)
+
+subprocess.Popen = Slow
+sys.exit(entry.main())
+"""
+"""A runner in which the start of a post command takes until somebody opens the gate."""
+
+
+TOLD_OF_SIGTERM = [
+    "sh",
+    "-c",
+    'trap "echo told" TERM; echo "$AWS_LAMBDA_RUNTIME_API"; until read -r status; do :; done; exit "$status"',
+]
+"""A handler that says so when it gets the signal, and goes on."""
 
 
 def deaf_to(name: str) -> list[str]:
@@ -74,3 +101,21 @@ def test_on_managed_instances_the_time_that_a_command_waits_for_its_place_is_not
     handler.answer(second)
     assert cut_off_by(stage.runner, first) == "timeout"
     stage.runner.await_event("post-command-started", second)
+
+
+def test_a_command_that_is_cut_while_it_is_being_started_is_told_of_and_judged(
+    start: Start, runtime_api: FakeRuntimeApi, tmp_path: Path
+) -> None:
+    gate = tmp_path / "start"
+    os.mkfifo(gate)
+    slow = [sys.executable, "-c", SLOW_TO_START.format(gate=gate)]
+    runner = start(TOLD_OF_SIGTERM, runner=slow, COMMAND="exec sleep 60")
+    handler = runner.connect()
+    request_id = answer_one(runtime_api, handler)
+    runner.await_output("it is being started")
+    runner.signal(signal.SIGTERM)
+    runner.await_output("told")
+    gate.write_text(".")
+    ended = runner.await_event("post-command-ended", request_id)
+    assert (ended["signal"], ended["cutOffBy"]) == (signal.SIGTERM, "shutdown")
+    assert [each["requestId"] for each in runner.events("post-command-started")] == [request_id]

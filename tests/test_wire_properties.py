@@ -16,12 +16,13 @@ from functools import partial
 from itertools import pairwise
 
 import h11
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Settled
+from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
 from aws_lambda_post_runner.post import handler_api
 from aws_lambda_post_runner.post.work import PostWork
 from aws_lambda_post_runner.proxy.relay import Relay
@@ -35,6 +36,8 @@ PATIENCE = 10.0
 """Seconds after which a conversation counts as hanging; the longest takes a small part of one."""
 CUSHION = 0.0005
 """Seconds. The handler waits for quiet a little longer than the Runtime API does, so that it goes after it."""
+
+pytestmark = pytest.mark.timeout(180 + INPUTS)  # a second for each input, a hundred times what it takes
 
 NEXT = b"/2018-06-01/runtime/invocation/next"
 RESPONSE = b"/2018-06-01/runtime/invocation/8476a536/response"
@@ -127,7 +130,9 @@ async def converse(talk: Talk, serve: Talk, conversation: Conversation) -> None:
 def new_relay(nursery: trio.Nursery, address: str) -> Relay:
     told = read({"AWS_LAMBDA_RUNTIME_API": address, "AWS_LAMBDA_POST_RUNNER_MODE": "WaitUntil"})
     report = Report(Level.TRACE)  # so that what is said of each input is tried as well
-    return Relay(told, PostWork(nursery, no_command, told, report), report, lambda: False)
+    invocations = Invocations()
+    post_work = PostWork(nursery, invocations, no_command, told, report)
+    return Relay(told, invocations, post_work, report, lambda: False)
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:

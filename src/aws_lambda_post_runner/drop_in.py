@@ -5,11 +5,15 @@ Everything that runs before the handler is started costs a cold start, so nothin
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from .first_process import run_as_child
+from .origin import given_environment, heed_what_python_ignores
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import (
     DISABLED,
+    NEXT_WRAPPER,
     Level,
     Settings,
     SettingsError,
@@ -25,20 +29,23 @@ EX_CONFIGURATION = 1
 def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the handler `argv`; return the status to exit with.
 
-    Does not return where there is nothing for us to do: the handler then takes our place, with its environment
-    untouched.
+    Does not return where there is nothing for us to do: the handler then takes our place, with the
+    environment and the signals that we were given.
     """
-    reason = environment.get(DISABLED.full_name)
+    environment = given_environment(environment)
+    reason = environment.get(DISABLED.full_name, "").strip()
+    report = Report(Level.WARN, json_log=wants_json(environment))
     if reason:
-        Report(Level.INFO).warn(f"disabled by {DISABLED.full_name} ({reason}); the handler runs without us")
-        return _take_our_place(argv, environment)
+        report.warn(f"disabled by {DISABLED.full_name} ({reason}); the handler runs without us")
+        return _take_our_place(argv, environment, report)
     if not environment.get(ADDRESS_VARIABLE):
-        return _take_our_place(argv, environment)  # no Lambda, so nothing to be between
+        return _take_our_place(argv, environment, report)  # no Lambda, so nothing to be between
     try:
         settings = read(environment)
     except SettingsError as error:
-        return _refuse(error, environment)
-    return run_with(settings, argv, environment)
+        return _refuse(error, environment, report)
+    run_handler = partial(run_with, settings, argv, environment)
+    return run_as_child(run_handler) if os.getpid() == 1 else run_handler()
 
 
 def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -53,24 +60,30 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
     return trio.run(supervise, settings, argv, environment)
 
 
-def _take_our_place(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+def _take_our_place(argv: Sequence[str], environment: Mapping[str, str], report: Report) -> int:
     from .exits import why_not_started
 
+    wrapper = environment.get(NEXT_WRAPPER.full_name, "").strip()
     try:
-        os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - no shell is the point
+        program = [*filter(None, [NEXT_WRAPPER.parse(wrapper)]), *argv]
+    except ValueError as error:
+        report.warn(f"{NEXT_WRAPPER.full_name} is {wrapper!r} ({error}); the handler is started without it")
+        program = [*argv]
+    heed_what_python_ignores()
+    try:
+        os.execvpe(program[0], program, environment)  # noqa: S606 - no shell is the point
     except OSError as error:
-        message, status = why_not_started(error, argv[0])
-        Report(Level.ERROR).error(f"the handler cannot be started: {message}")
+        message, status = why_not_started(error, program[0])
+        report.error(f"the handler cannot be started: {message}")
         return status
 
 
-def _refuse(error: SettingsError, environment: Mapping[str, str]) -> int:
+def _refuse(error: SettingsError, environment: Mapping[str, str], report: Report) -> int:
     """Say what is wrong, on standard error and in the function's answer."""
     import trio
 
     from .proxy.init_error import report_init_error
 
-    report = Report(Level.WARN, json_log=wants_json(environment))
     for line in unknown_variables(environment):
         report.warn(line)
     for line in error.lines:

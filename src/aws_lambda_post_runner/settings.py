@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
+from .origin import is_ourselves
 from .runtime_api import ADDRESS_VARIABLE
 
 PREFIX = "AWS_LAMBDA_POST_RUNNER_"
@@ -83,6 +84,8 @@ class Settings:
     capture: frozenset[str]
     capture_limit: int
     next_wrapper: str
+    ambient: frozenset[str]
+    """The frameworks in Node that are given a `waitUntil`."""
     max_concurrency: int | None
     """How many invocations can be in flight at once on Lambda Managed Instances; elsewhere None."""
     observer_fd: int | None
@@ -111,6 +114,12 @@ def _some_of(text: str, words: list[str]) -> frozenset[str]:
 
 
 def _text(text: str) -> str:
+    return text
+
+
+def _wrapper(text: str) -> str:
+    if text and is_ourselves(text):
+        raise ValueError("that is this runner itself")
     return text
 
 
@@ -152,6 +161,10 @@ def _size(text: str) -> int:
 
 def _capture(text: str) -> frozenset[str]:
     return _some_of(text, ["event", "response"])
+
+
+def _ambient(text: str) -> frozenset[str]:
+    return _some_of(text, ["next", "vercel"])
 
 
 COMMAND = Variable(
@@ -209,7 +222,14 @@ CAPTURE_LIMIT = Variable(
     _size,
 )
 NEXT_WRAPPER = Variable(
-    "NEXT_WRAPPER", "", "Another exec wrapper, to start the handler through.", "a path", _text
+    "NEXT_WRAPPER", "", "Another exec wrapper, to start the handler through.", "a path", _wrapper
+)
+AMBIENT = Variable(
+    "AMBIENT",
+    "",
+    "Which frameworks in the handler's Node find a waitUntil of ours, such as Next's after().",
+    "next, vercel, or both with a comma between",
+    _ambient,
 )
 DISABLED = Variable(
     "DISABLED", "", "A reason to start the handler as if we were not there.", "any text", _text
@@ -228,6 +248,7 @@ VARIABLES: tuple[Variable[object], ...] = (
     CAPTURE,
     CAPTURE_LIMIT,
     NEXT_WRAPPER,
+    AMBIENT,
     LOG_LEVEL,
     DISABLED,
 )
@@ -300,6 +321,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         capture=reader.read(CAPTURE),
         capture_limit=reader.read(CAPTURE_LIMIT),
         next_wrapper=reader.read(NEXT_WRAPPER),
+        ambient=reader.read(AMBIENT),
         max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
         observer_fd=reader.read_number(OBSERVER_FD.full_name),
     )

@@ -7,15 +7,24 @@ from pathlib import Path
 
 import pytest
 
-import post_runner
+import aws_lambda_post_runner
 from tests.conftest import Start
 from tests.running import PREFIX, Running
 
-from .obtain import EMULATOR
+from .obtain import EMULATOR, NEWEST_NODE, node_client_in, node_in
 
 HANDLERS = Path(__file__).parent / "handlers"
 PYTHON_CLIENT = [sys.executable, "-m", "awslambdaric"]
-NODE_HELPERS = Path(post_runner.__file__).parent / "aws_lambda_post_runner" / "layer" / "nodejs"
+NODE_HELPERS = Path(aws_lambda_post_runner.__file__).parent / "layer" / "nodejs"
+
+FUNCTION = {
+    "AWS_LAMBDA_FUNCTION_NAME": "function",
+    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+    "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/function",
+    "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
+}
+"""What Lambda tells every function about itself."""
 
 StartHandler = Callable[..., Running]
 """Starts a runner with a handler of tests/interop/handlers behind it; takes settings as `start` does."""
@@ -59,14 +68,18 @@ def start_python(start: Start) -> StartHandler:
     return start_handler
 
 
+def node_environment(folder: Path, handler: str) -> dict[str, str]:
+    """What aws-lambda-ric 4 does not start without; it takes no arguments. `handler` is such as `streams.handler`."""
+    return {**FUNCTION, "LAMBDA_TASK_ROOT": str(folder), "_HANDLER": handler}
+
+
 @pytest.fixture
 def start_node(start: Start, parts: Path) -> StartHandler:
-    """Start a handler such as `answers_first.handler` under aws-lambda-ric."""
-    client = parts / "node_modules" / "aws-lambda-ric" / "bin" / "index.mjs"
+    """Start a handler such as `answers_first.handler` under aws-lambda-ric, on the Node that `version` names."""
 
-    def start_handler(name: str, **settings: str) -> Running:
-        # This client looks for handlers where it is started.
-        command = ["sh", "-c", 'cd "$0" && exec node "$@"', str(HANDLERS), str(client), name]
-        return start(command, environment={"NODE_PATH": str(NODE_HELPERS), **prefixed(settings)})
+    def start_handler(name: str, *, version: str = NEWEST_NODE, **settings: str) -> Running:
+        command = [str(node_in(parts, version)), str(node_client_in(parts))]
+        variables = {"NODE_PATH": str(NODE_HELPERS), **node_environment(HANDLERS, name)}
+        return start(command, environment={**variables, **prefixed(settings)})
 
     return start_handler

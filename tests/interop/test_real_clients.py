@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.fake_runtime_api import NEXT, FakeRuntimeApi, answer_path
-from tests.running import Running
+from tests.running import Gate, Running
 
 from .conftest import StartHandler
+from .obtain import NODES
+
+THROWN = 30
+"""Often enough to see an order that is a matter of chance."""
 
 
 def next_poll_after(runtime_api: FakeRuntimeApi, runner: Running) -> float:
@@ -45,6 +49,23 @@ def test_a_handler_answers_and_then_finishes_two_seconds_of_work(
         f"{language}, {handler}: the work ended {finished - answer.received:.3f} s after the answer, ", end=""
     )
     print(f"the next poll came {(polled - finished) * 1000:.1f} ms after that")
+
+
+@pytest.mark.parametrize("version", NODES)
+def test_no_poll_of_a_streaming_handler_that_throws_overtakes_its_command(
+    runtime_api: FakeRuntimeApi, start_node: StartHandler, gate: Gate, version: str
+) -> None:
+    """aws-lambda-ric polls then without waiting until its answer is acknowledged."""
+    runner = start_node("breaks.handler", version=version, COMMAND=gate.wait)
+    for number in range(1, THROWN + 1):
+        request_id = runtime_api.invoke()
+        answer = runtime_api.await_whole_request(answer_path(request_id))
+        assert b"Lambda-Runtime-Function-Error-Type" in answer.trailers
+        runner.await_event("post-command-started", request_id)
+        assert len(runtime_api.to(NEXT)) == number
+        gate.release()
+        ended = runner.await_event("post-command-ended", request_id)["time"]
+        assert runtime_api.await_request(NEXT, nth=number + 1).received >= ended
 
 
 def test_pythons_threads_run_on_during_the_command(

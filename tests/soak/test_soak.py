@@ -19,6 +19,8 @@ from statistics import median
 import pytest
 import trio
 
+from tests.running import RUNNER
+
 from .handler import STATUS
 from .plan import Plan, draw_plans, draw_plans_at_once
 from .runtime_api import LINE, RuntimeApi
@@ -42,7 +44,7 @@ case $id in
 esac
 """
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(120 + INVOCATIONS * SECONDS_EACH)]
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Soak:
                     nursery.start_soon(partial(trio.serve_listeners, api.serve, listeners))
                     address = "{}:{}".format(*listeners[0].socket.getsockname())
                     runner = await trio.lowlevel.open_process(
-                        [sys.executable, "-m", "aws_lambda_post_runner", *self._handler()],
+                        [*RUNNER, *self._handler()],
                         env=self._environment(address),
                         stderr=said,
                     )

@@ -40,6 +40,7 @@ VALUES: Mapping[Variable[object], Values] = {
     settings.CAPTURE: Values("event[,response]", ("event", "response")),
     settings.CAPTURE_LIMIT: Values("SIZE"),
     settings.NEXT_WRAPPER: Values("PATH"),
+    settings.AMBIENT: Values("next[,vercel]", ("next", "vercel")),
     settings.LOG_LEVEL: Values("LEVEL", tuple(level.name.lower() for level in Level)),
     settings.DISABLED: Values("REASON"),
 }

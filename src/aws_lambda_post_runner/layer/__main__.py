@@ -142,8 +142,9 @@ def _python(site: Path, work: Path, content: Path) -> list[str]:
 
 def _add_helpers(content: Path) -> None:
     """Add what handlers import to ask for post work: from /opt/python in Python, from /opt/nodejs in Node."""
-    (content / "python").mkdir()
-    shutil.copy(_SOURCES.parent.parent / "post_runner.py", content / "python")
+    left_out = shutil.ignore_patterns("__pycache__", "README.md")
+    helper = _SOURCES.parent.parent / "post_runner"
+    shutil.copytree(helper, content / "python" / "post_runner", ignore=left_out)
     shutil.copytree(_SOURCES / "nodejs" / "post-runner", content / "nodejs" / "node_modules" / "post-runner")
 
 

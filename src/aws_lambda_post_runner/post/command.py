@@ -72,8 +72,10 @@ class CommandRunner:
         except* OSError as errors:
             problem = why_not_started(_first(errors), self._settings.shell)[0]
         cut_off_by = ""
-        # A cut may come when the command has just been started and `start` has not yet said so.
-        process = process or stopping.process
+        if process is None and stopping.process is not None:
+            # A cut came when the command had just been started and `start` had not yet said so.
+            process = stopping.process
+            self._tell_of_start(settled, process.pid)
         if scope.cancelled_caught:
             await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"

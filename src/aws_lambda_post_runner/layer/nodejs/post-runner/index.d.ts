@@ -1,5 +1,11 @@
-/** Hand `data` to the post command. Resolves to whether the runner took it; need not be awaited. */
+/**
+ * Hand `data` to the post command. Resolves to whether a command will get it, and warns once where none will; need
+ * not be awaited.
+ */
 export function work(data: unknown, requestId?: string): Promise<boolean>;
 
-/** Let nothing be frozen before `promise` has settled. Resolves to whether the runner waits; need not be awaited. */
-export function waitUntil(promise: PromiseLike<unknown>, requestId?: string): Promise<boolean>;
+/**
+ * Let nothing be frozen before a promise, or what a function returns, has settled. A function is called at once.
+ * Resolves to whether the runner waits; need not be awaited. Throws TypeError for anything else.
+ */
+export function waitUntil(it: PromiseLike<unknown> | (() => unknown), requestId?: string): Promise<boolean>;

@@ -5,15 +5,18 @@
  *
  *     work({ user: 7 });           // a line for the post command's standard input
  *     waitUntil(sendMail(user));   // Lambda does not freeze us before this promise has settled
+ *     waitUntil(() => tidyUp());   // nor before this function's has
  *
- * Where the runner is not there, both do nothing, and nothing here ever throws or rejects. On Managed Instances,
- * where several invocations are in flight, give the request id as well: `waitUntil(promise, context.awsRequestId)`.
+ * Where the runner is not there, the work itself goes on, and nobody waits for it. Nothing here throws or rejects
+ * because of the runner. On Managed Instances several invocations are in flight: the runtime client's InvokeStore
+ * tells which of them is asking, or the request id does: `waitUntil(promise, context.awsRequestId)`.
  *
  * Neither has to be awaited. The runtime client sends an async handler's answer before the event loop turns again,
  * and an ordinary HTTP request would still be waiting then. So a connection is kept open: what is written to it is
  * with the system when write() returns, and the runner reads it before the answer has been acknowledged.
  */
 
+const dns = require('node:dns');
 const fs = require('node:fs');
 const net = require('node:net');
 
@@ -26,7 +29,7 @@ class Connection {
   constructor() {
     this.answers = []; // who waits for one, in the order of the requests
     this.received = '';
-    this.socket = net.connect({ host, port: Number(port), noDelay: true });
+    this.socket = net.connect({ host: 'post-runner', port: Number(port), noDelay: true, lookup });
     this.socket.setEncoding('latin1');
     this.socket.on('data', (text) => this.receive(text));
     this.socket.on('error', () => {}); // 'close' follows
@@ -86,6 +89,14 @@ class Connection {
   }
 }
 
+/** Find the runner: at once, where Node connects to a bare IP address only on its next tick, after the answer. */
+function lookup(_name, options, found) {
+  const family = net.isIP(host);
+  if (!family) return dns.lookup(host, options, found);
+  if (options.all) return found(null, [{ address: host, family }]);
+  found(null, host, family);
+}
+
 let connection = host && new Connection(); // made early, so that the first handler finds it open
 
 async function ask(method, path, body = Buffer.alloc(0)) {
@@ -99,25 +110,51 @@ function toBuffer(data) {
   return Buffer.from(JSON.stringify(data, (_, value) => (typeof value === 'bigint' ? String(value) : value)) ?? '');
 }
 
-async function work(data, requestId = 'current') {
+/** The id of the invocation that is running here, where the runtime client tells; `-` is its word for none. */
+function runningInvocation() {
+  const id = globalThis.awslambda?.InvokeStore?.getRequestId?.();
+  return !id || id === '-' ? 'current' : id;
+}
+
+const warned = new Set();
+
+function warnOnce(why) {
+  if (warned.has(why)) return;
+  warned.add(why);
+  console.warn(`post-runner: no command gets this work: ${why}`);
+}
+
+function whyNotTaken({ status, body }) {
+  try {
+    if (status) return `the runner answered ${status}: ${JSON.parse(body).errorMessage}`;
+  } catch {} // not the runner, but somebody else
+  return 'the runner is not there';
+}
+
+async function work(data, requestId = runningInvocation()) {
   try {
     const answer = await ask('POST', `invocation/${requestId}/work`, toBuffer(data));
+    if (answer.status !== 202) warnOnce(whyNotTaken(answer));
     return answer.status === 202;
   } catch (error) {
-    console.error('post-runner: this cannot be handed over as work:', error);
+    warnOnce(`it cannot be sent: ${error}`);
     return false;
   }
 }
 
-async function waitUntil(promise, requestId = 'current') {
+// Not async, so that what cannot be waited for is an error of the call, and not a rejection that nobody handles.
+function waitUntil(it, requestId = runningInvocation()) {
+  if (typeof it !== 'function' && typeof it?.then !== 'function') {
+    throw new TypeError(`waitUntil takes a promise or a function, not ${it === null ? 'null' : typeof it}`);
+  }
   const opened = ask('POST', `invocation/${requestId}/wait`);
-  endWhenSettled(opened, promise);
-  return (await opened).status === 201;
+  endWhenSettled(opened, it);
+  return opened.then(({ status }) => status === 201);
 }
 
-async function endWhenSettled(opened, promise) {
+async function endWhenSettled(opened, it) {
   try {
-    await promise;
+    await (typeof it === 'function' ? it() : it);
   } catch (error) {
     // Whoever else awaits the promise has the error too; unhandled it would end the process.
     console.error('post-runner: what was waited for has failed:', error);

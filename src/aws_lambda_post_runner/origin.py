@@ -1,0 +1,77 @@
+"""What we were started with, for the handler to get it too: Python has changed some of it when our first line runs."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+_SET_BY_PYTHON = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
+"""What Python sets LC_CTYPE to in the C locale (PEP 538), so that what it starts has the same."""
+_IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
+"""What these were before cannot be told. As `subprocess` does, we take it that they were not ignored."""
+
+_FIRST_LINE = 256
+"""Bytes that Linux reads of a script's first line."""
+
+
+def given_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, with LC_CTYPE as it was before Python set it; what it was is told by /proc alone."""
+    given = dict(environment)
+    if given.get("LC_CTYPE") in _SET_BY_PYTHON:
+        with suppress(OSError):
+            at_start = _at_start("LC_CTYPE")
+            del given["LC_CTYPE"]
+            given.update(at_start)
+    return given
+
+
+def _at_start(name: str) -> dict[str, str]:
+    variables = Path("/proc/self/environ").read_bytes().split(b"\0")
+    pairs = (os.fsdecode(variable).partition("=") for variable in variables)
+    return {key: value for key, _, value in pairs if key == name}
+
+
+def ignored_signals() -> list[int]:
+    """The signals that we were started to ignore; whatever is started ignores them likewise."""
+    return [
+        number
+        for number in signal.valid_signals() - _IGNORED_BY_PYTHON
+        if signal.getsignal(number) is signal.SIG_IGN
+    ]
+
+
+def heed_what_python_ignores() -> None:
+    """Undo that Python ignores SIGPIPE and SIGXFSZ; what takes our place would go on ignoring them."""
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def is_ourselves(program: str) -> bool:
+    """Tell whether a program, a path or a name on PATH, is the one that we were started as, or a script that it runs.
+
+    Such a script is the layer's entry.sh. Started by us, either would start us again, for ever.
+    """
+    found, ourselves = shutil.which(program), shutil.which(sys.argv[0])
+    if found is None or ourselves is None:
+        return False
+    return any(_is_same_file(path, ourselves) for path in (found, _interpreter_of(found)))
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    try:
+        return Path(path).samefile(other)
+    except OSError:
+        return False
+
+
+def _interpreter_of(script: str) -> str:
+    """What the first line of a script names; the script itself if it names nothing or cannot be read."""
+    try:
+        with Path(script).open("rb") as file:
+            mark, _, line = file.readline(_FIRST_LINE).partition(b"#!")
+    except OSError:
+        return script
+    return os.fsdecode(line.split()[0]) if not mark and line.strip() else script
