@@ -87,6 +87,14 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def picture(session: nox.Session) -> None:
+    """Draw the first page's picture from a real run, before and after"""
+    session.install(".", *group("demo"))
+    file = "src/aws_lambda_post_runner/dev/timeline.svg"
+    session.run("python", "-m", "aws_lambda_post_runner.dev.picture", file)
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
     session.install(".", *group("interop"))

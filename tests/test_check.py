@@ -8,19 +8,19 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.cli.check import check
 from aws_lambda_post_runner.dev.check.findings import Finding, concerns_us, effective, findings
 from aws_lambda_post_runner.dev.check.function_config import (
     FunctionConfig,
     UnreadableError,
     Value,
     from_environment,
-    read_file,
 )
+from aws_lambda_post_runner.dev.check.read import read_file
 from aws_lambda_post_runner.settings import PREFIX
 
 app = typer.Typer()
-app.command()(commands.check)
+app.command()(check)
 
 GOOD = {f"{PREFIX}COMMAND": "./flush.sh"}
 WRAPPED = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh"}
@@ -272,7 +272,7 @@ def test_the_command_exits_with_1_only_if_something_would_fail(tmp_path: Path) -
 
 
 def test_without_a_file_the_environment_is_checked() -> None:
-    done = run_check(environ={f"{PREFIX}COMMAND": "./flush.sh"})
+    done = run_check("--settings", environ={f"{PREFIX}COMMAND": "./flush.sh"})
     assert done.exit_code == 0
     assert "./flush.sh" in done.output
     assert "environment" in done.output

@@ -1,6 +1,7 @@
 """`dev` as people use it: its output, its exit status, and that Ctrl-C leaves nothing behind."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +25,8 @@ import typer
 from trio.testing import MockClock
 from typer.testing import CliRunner
 
-from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.cli.dev import dev
+from aws_lambda_post_runner.cli.options import WithSettings
 from aws_lambda_post_runner.dev.emulator.environment import Options
 from aws_lambda_post_runner.dev.moments import Moment, Recorder
 from aws_lambda_post_runner.dev.session import listen, open_session
@@ -118,7 +121,7 @@ def test_the_event_can_come_from_a_file_or_from_standard_input(tmp_path: Path) -
 
 
 def test_the_timeout_can_be_given() -> None:
-    done = run_dev("--event", '{"do": "sleep", "seconds": 600}', "--timeout", "500ms")
+    done = run_dev("--event", '{"do": "sleep", "seconds": 600}', "--function-timeout", "500ms")
     assert done.returncode == 1
     assert "Task timed out after 0.50 s" in done.stdout
 
@@ -151,7 +154,7 @@ def test_the_timeline_can_be_saved_as_a_picture(tmp_path: Path) -> None:
     [
         (["--event", "{"], "not JSON"),
         (["--event", "@/no/such/file"], "No such file"),
-        (["--event", "{}", "--timeout", "3"], "is not a duration"),
+        (["--event", "{}", "--function-timeout", "3"], "is not a duration"),
         (["--pause", "soon"], "is not a duration"),
         (["--invocations", "3"], "only with --event"),
         (["--pause", "1s"], "only with --event"),
@@ -367,7 +370,7 @@ def plain(output: str) -> str:
 def test_the_demo_names_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     app = typer.Typer()
-    app.command()(commands.dev)
+    app.command()(WithSettings(dev))
     done = CliRunner().invoke(app, ["demo"])
     assert done.exit_code == 2
     assert "pip install awslambdaric" in done.stderr
@@ -402,3 +405,103 @@ def test_the_demo_without_the_runner_shows_the_thread_frozen() -> None:
     assert len(answers) == 3
     # Of ten in the second between two events; a busy machine may be late with the freeze.
     assert all(answer["ticksSinceLastAnswer"] <= 4 for answer in answers)
+
+
+def test_every_setting_of_run_can_be_given_and_wins_over_the_file_of_variables(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"{PREFIX}COMMAND=echo from file\n{PREFIX}MODE=AfterError\n")
+    options = ["--env-file", str(tmp_path / ".env"), "--mode", "AfterResponse", "--timeout", "5s"]
+    done = run_dev("--event", "{}", *options, command="echo from environment")
+    assert "  │ from file\n" in done.stdout
+    done = run_dev("--event", "{}", *options, "--command", "echo from option")
+    assert "  │ from option\n" in done.stdout
+
+
+def test_a_handler_starts_without_a_post_command() -> None:
+    done = run_dev("--event", "{}", command="")
+    assert done.returncode == 0
+    assert "no post command" in done.stdout
+
+
+def test_a_port_that_is_taken_instead_of_the_usual_one_is_said() -> None:
+    with socket.socket() as other:
+        with contextlib.suppress(OSError):  # somebody else has it then, which is as good
+            other.bind(("127.0.0.1", 9000))
+            other.listen()
+        with subprocess.Popen([*DEV, "--", *HANDLER], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert any("port 9000 is taken" in line for line in process.stdout)
+            process.send_signal(signal.SIGINT)
+
+
+def test_invoke_finds_the_dev_that_was_started_last(tmp_path: Path) -> None:
+    here = environ(XDG_RUNTIME_DIR=str(tmp_path))
+    invoke_it = [*DEV[:-1], "invoke", "--event", '{"found": 1}']
+    with subprocess.Popen(
+        [*DEV, "--json", "--port", "0", "--", *HANDLER], env=here, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        wait_for(iter(process.stdout), "listening")
+        done = subprocess.run(
+            invoke_it, env=here, capture_output=True, text=True, check=False, timeout=LIMIT_S
+        )
+        assert done.stdout == '{"found": 1}\n', done.stderr
+        process.send_signal(signal.SIGINT)
+    assert list(tmp_path.glob("*/*")) == []
+
+
+def test_watch_starts_the_handler_anew_when_a_source_changes_and_sends_the_event_again(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "handler.py"
+    source.write_text(Path(HANDLER[1]).read_text())
+    with subprocess.Popen(
+        [*DEV, "--json", "--watch", "--event", '{"do": "tell pid"}', "--", sys.executable, str(source)],
+        cwd=tmp_path,
+        env=environ(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        first = wait_for(lines, "answered")["preview"]
+        wait_for(lines, "frozen")
+        source.write_text(source.read_text() + "\n# changed\n")
+        assert wait_for(lines, "restarted")["reason"] == "handler.py has changed"
+        assert wait_for(lines, "answered")["preview"] != first
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT_S) == 128 + signal.SIGINT
+
+
+def test_the_key_r_starts_the_handler_anew() -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*DEV, "--json", "--watch", "--port", "0", "--", *HANDLER],
+        env=environ(),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=own_terminal,  # noqa: PLW1509 - this process has no other thread
+    ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        address = wait_for(lines, "listening")["address"]
+        invoke(address, "{}")
+        wait_for(lines, "frozen")
+        os.write(controller, b"xr")
+        assert wait_for(lines, "restarted")["reason"] == "you asked for it"
+        process.send_signal(signal.SIGINT)
+    os.close(terminal)
+    os.close(controller)
+
+
+def own_terminal() -> None:
+    """Make standard input the controlling terminal, as a shell has it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_many_invocations_end_in_one_chart_and_a_line_each() -> None:
+    done = run_dev("--event", "{}", "--invocations", "24")
+    assert done.returncode == 0, done.stdout
+    assert "\n✓ #24 answer after " in done.stdout
+    assert re.search(r"^ #24 .* answer .* ms$", done.stdout, re.MULTILINE)

@@ -248,7 +248,9 @@ def test_the_handler_has_the_emulators_variables_and_none_of_ours_for_the_runner
     assert environ["AWS_LAMBDA_FUNCTION_VERSION"] == "$LATEST"
     assert environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "3008"
     assert environ["AWS_LAMBDA_FUNCTION_TIMEOUT"] == "20"
-    assert environ["AWS_REGION"]
+    assert environ["AWS_REGION"] == environ["AWS_DEFAULT_REGION"]
+    assert environ["LAMBDA_TASK_ROOT"] == str(Path.cwd())
+    assert environ["TZ"] == ":UTC"
     assert f"{PREFIX}OBSERVER_FD" not in environ
 
 

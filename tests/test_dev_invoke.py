@@ -12,14 +12,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.cli.invoke import invoke as invoke_command
 from aws_lambda_post_runner.dev.examples import Example, read_example
 from aws_lambda_post_runner.dev.testing import RunningFunction
 
 from .test_dev_function import options
 
 app = typer.Typer()
-app.command()(commands.invoke)
+app.command()(invoke_command)
 
 
 @pytest.fixture(scope="module")

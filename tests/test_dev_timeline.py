@@ -175,3 +175,9 @@ def test_the_summary_says_what_all_blocks_say_together() -> None:
 )
 def test_durations_read_well(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_a_streamed_answer_says_when_its_first_byte_came_and_how_many_parts_there_were() -> None:
+    parts: list[Told] = [("answer-part", 11.5, {"bytes": 3}), ("answer-part", 11.9, {"bytes": 3})]
+    [block] = told(*COLD[:4], *parts, *COLD[4:], *DONE[-2:]).done
+    assert "first byte after 1.50 s, 2 parts" in line(block, "stream")

@@ -14,12 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from aws_lambda_post_runner import __version__
-from aws_lambda_post_runner.cli import commands
+from aws_lambda_post_runner.cli.options import WithSettings
+from aws_lambda_post_runner.cli.template import template
 from aws_lambda_post_runner.dev.templates.render import Architecture, Kind, render
 from aws_lambda_post_runner.settings import PREFIX
 
 app = typer.Typer()
-app.command()(commands.template)
+app.command()(WithSettings(template))
 
 AWKWARD = """echo "it's ${X} done %{y}" 'z'; curl -s $URL \\ back"""
 SETTINGS = {f"{PREFIX}COMMAND": AWKWARD, f"{PREFIX}MODE": "AfterResponse"}
@@ -101,7 +102,9 @@ def test_the_command_prints_the_environments_settings_and_its_own_flags() -> Non
     assert done.exit_code == 0
     assert f'{PREFIX}COMMAND: "./from-environment.sh"' in done.output
     assert f'{PREFIX}MARGIN: "1s"' in done.output
-    done = CliRunner(env=environ).invoke(app, ["dockerfile", "--command", "./given.sh", "--timeout", "60"])
+    done = CliRunner(env=environ).invoke(
+        app, ["dockerfile", "--command", "./given.sh", "--function-timeout", "1m"]
+    )
     assert f'{PREFIX}COMMAND="./given.sh"' in done.output
 
 

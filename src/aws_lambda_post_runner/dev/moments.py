@@ -3,11 +3,14 @@
 | what | request | details |
 | --- | --- | --- |
 | listening | | address: where callers invoke |
+| port-taken | | port: the usual one, so that another was chosen |
+| restarted | | reason: what made `--watch` end the handler; the next event starts it anew |
 | environment-started | | pid, runtimeApi (its address) |
 | environment-ready | | the handler's first poll has arrived: init is over |
 | sent | id | type (RequestResponse or Event), bytes |
 | handed | id | deadlineMs: the handler has the event |
 | settled | id | outcome, errorType (None: it did not fail): the Runtime API has the handler's answer |
+| answer-part | id | bytes: the caller is sent a part of a streamed answer |
 | answered | id | status, bytes, preview (the beginning of a whole answer): the caller has its answer; status
 None: it was cut short, or the caller is gone |
 | ended | id | how: polled, answered (nothing polls on Managed Instances), timeout, crash or init-error |

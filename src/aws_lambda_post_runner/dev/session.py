@@ -16,6 +16,32 @@ USUAL_PORT = 9000
 """The one on which the emulator's documentation publishes its endpoint."""
 
 
+class Environments:
+    """Starts an execution environment whenever an invocation waits for one; never on its own account."""
+
+    def __init__(self, options: Options, pending: Pending, recorder: Recorder) -> None:
+        self._options = options
+        self._pending = pending
+        self._recorder = recorder
+        self._current: ExecutionEnvironment | None = None
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Run one after the other, until cancelled."""
+        while True:
+            await self._pending.wait()
+            self._current = ExecutionEnvironment(self._options, self._pending, self._recorder)
+            with trio.CancelScope() as self._scope:
+                await self._current.run()
+            self._current = None
+
+    async def restart(self) -> None:
+        """End the environment, once nothing is under way in it; the next event starts another."""
+        while self._current is not None and (under_way := self._current.in_flight):
+            await under_way[0].ended.wait()
+        self._scope.cancel()
+
+
 @dataclass(frozen=True)
 class Session:
     """A function that can be invoked at `address` (host:port)."""
@@ -23,6 +49,7 @@ class Session:
     address: str
     invocations: dict[str, Invocation]
     """All so far, by request id."""
+    environments: Environments
 
     async def invoke(self, event: bytes) -> Reply:
         """Invoke as any caller would. Raises `Disconnected` when the answer is cut short."""
@@ -57,15 +84,9 @@ async def open_session(
     endpoint = InvokeEndpoint(pending, recorder)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, endpoint.serve, listeners)
-        nursery.start_soon(_run_environments, options, pending, recorder)
+        environments = Environments(options, pending, recorder)
+        nursery.start_soon(environments.run)
         address = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         recorder.now("listening", address=address)
-        yield Session(address, endpoint.invocations)
+        yield Session(address, endpoint.invocations, environments)
         nursery.cancel_scope.cancel()
-
-
-async def _run_environments(options: Options, pending: Pending, recorder: Recorder) -> None:
-    """Start an execution environment whenever an invocation waits for one; never on its own account."""
-    while True:
-        await pending.wait()
-        await ExecutionEnvironment(options, pending, recorder).run()

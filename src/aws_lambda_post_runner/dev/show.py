@@ -11,9 +11,11 @@ import trio
 from .emulator.environment import Options
 from .emulator.http import Disconnected
 from .moments import Moment, Recorder
-from .session import Session, listen, open_session
+from .running import announced
+from .session import USUAL_PORT, Session, listen, open_session
 from .view.display import Display
 from .view.timeline import Timeline
+from .watch import Watcher, open_keys
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Plan:
     invocations: int = 1
     pause_s: float = 0.0
     """Between the end of one invocation and the next."""
+    watch: bool = False
+    """Go on until interrupted: start the handler anew, and send the event again, when a source changes."""
 
 
 async def show_function(
@@ -35,14 +39,20 @@ async def show_function(
     it. Raises OSError when the port is taken.
     """
     listeners = await listen(port)
+    bound = listeners[0].socket.getsockname()[1]
     recorder = Recorder(partial(_pass_on, timeline, display))
     received: list[int] = []
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with (
+        announced(f"127.0.0.1:{bound}"),
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+    ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_at_signal, signals, received, nursery.cancel_scope)
             nursery.start_soon(display.run)
             async with open_session(options, recorder, listeners) as session:
-                await _follow(plan, session, options.concurrency or 1)
+                if port is None and bound != USUAL_PORT:
+                    recorder.now("port-taken", port=USUAL_PORT)
+                await _follow(plan, session, options, recorder)
             nursery.cancel_scope.cancel()
     display.close()
     if received:
@@ -62,9 +72,24 @@ async def _cancel_at_signal(
         scope.cancel()
 
 
-async def _follow(plan: Plan, session: Session, at_once: int) -> None:
+async def _follow(plan: Plan, session: Session, options: Options, recorder: Recorder) -> None:
+    if not plan.watch:
+        await _send(plan, session, options.concurrency or 1)
+        if plan.event is None:
+            await trio.sleep_forever()
+        return
+    watcher = Watcher(options.folder)
+    with open_keys() as keys:
+        while True:
+            await _send(plan, session, options.concurrency or 1)
+            reason = await watcher.wait_for_reason(keys)
+            await session.environments.restart()
+            recorder.now("restarted", reason=reason)
+
+
+async def _send(plan: Plan, session: Session, at_once: int) -> None:
     if plan.event is None:
-        await trio.sleep_forever()
+        return
     left = plan.invocations
     while left:
         batch = min(left, at_once)

@@ -105,6 +105,12 @@ class RunningFunction:
         return self._session.address
 
     @property
+    def blocks(self) -> list[Block]:
+        """All invocations for which nothing more is done, as the timeline has them."""
+        with self._changed:
+            return list(self._timeline.done)
+
+    @property
     def output(self) -> list[str]:
         """All lines that the handler, the runner and the commands have written so far."""
         return [moment.details["line"] for moment in self.moments if moment.what == "output"]

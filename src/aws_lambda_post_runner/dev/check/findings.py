@@ -7,16 +7,21 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
 
 from .function_config import FunctionConfig, Value
+from .package import Found, file_of, look_for
 
 WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 OUR_WRAPPER = "/opt/entry.sh"
 """Where the layer has it."""
+OUR_PROGRAM = "aws-lambda-post-runner"
 LAMBDA_SHELLS = {"/bin/bash", "/bin/sh"}
+PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
+"""How processors are called in a layer's name, and what Lambda calls them."""
 MEANT_CUTOFF = 0.85
 """How like a name must be to one of ours. Lambda's own names reach 0.77, one of ours with a letter amiss 0.98."""
 KNOWN = [variable.full_name for variable in settings.VARIABLES]
@@ -28,11 +33,14 @@ class Finding:
 
     is_error: bool
     text: str
+    place: str = ""
+    """The file and the line, `template.yaml:12`, where there are any."""
 
 
 def concerns_us(config: FunctionConfig) -> bool:
     """Tell whether a function uses the post runner, or means to."""
-    return any(_is_meant_for_us(name) for name in config.variables) or _text(config, WRAPPER) == OUR_WRAPPER
+    started_by = (_text(config, WRAPPER) or "", *(config.entry or ()))
+    return any(map(_is_meant_for_us, config.variables)) or any(map(_names_us, started_by))
 
 
 def effective(config: FunctionConfig) -> list[tuple[str, Value]]:
@@ -49,11 +57,23 @@ def findings(config: FunctionConfig) -> list[Finding]:
         *_wrong_values(config),
         *_unknown_names(config),
         *_wrong_wrapper(config),
+        *_wrong_start(config),
+        *_wrong_layer(config),
+        *_missing_command(config),
         *_short_budget(config),
         *_wrong_shell(config),
         *_disabled(config),
     ]
     return sorted(found, key=lambda finding: not finding.is_error)
+
+
+def _error(config: FunctionConfig, name: str, text: str) -> Finding:
+    """Return what is wrong with a variable, or with the function if it has none of that name."""
+    return Finding(is_error=True, text=text, place=config.place_of(name))
+
+
+def _doubt(config: FunctionConfig, name: str, text: str) -> Finding:
+    return Finding(is_error=False, text=text, place=config.place_of(name))
 
 
 def _wrong_values(config: FunctionConfig) -> Iterable[Finding]:
@@ -64,46 +84,101 @@ def _wrong_values(config: FunctionConfig) -> Iterable[Finding]:
     try:
         settings.read(environ | {ADDRESS_VARIABLE: "127.0.0.1:9001"})
     except settings.SettingsError as problem:
-        yield from (Finding(is_error=True, text=line) for line in problem.lines)
+        # Each line begins with the variable's name.
+        yield from (_error(config, line.partition(" ")[0], line) for line in problem.lines)
 
 
 def _unknown_names(config: FunctionConfig) -> Iterable[Finding]:
     for name in config.variables:
         if name == settings.OBSERVER_FD.full_name:
-            yield Finding(is_error=True, text=f"{name} is for `dev` alone; take it out")
+            yield _error(config, name, f"{name} is for `dev` alone; take it out")
         elif _is_meant_for_us(name) and name not in KNOWN:
             near = get_close_matches(name.upper(), KNOWN, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            yield Finding(is_error=True, text=f"{name} is not a setting and is ignored{hint}")
+            yield _error(config, name, f"{name} is not a setting and is ignored{hint}")
     if config.deployed and ADDRESS_VARIABLE in config.variables:
-        yield Finding(is_error=True, text=f"{ADDRESS_VARIABLE} is Lambda's own; a function cannot set it")
+        text = f"{ADDRESS_VARIABLE} is Lambda's own; a function cannot set it"
+        yield _error(config, ADDRESS_VARIABLE, text)
 
 
 def _wrong_wrapper(config: FunctionConfig) -> Iterable[Finding]:
+    """Look at another wrapper that ours is to start."""
+    name = settings.NEXT_WRAPPER.full_name
+    wrapper = _text(config, name)
+    if wrapper == OUR_WRAPPER:
+        yield _error(config, name, f"{name} is our own wrapper; it is for another one")
+    elif wrapper and not config.deployed and not os.access(wrapper, os.X_OK):
+        yield _error(config, name, f"{name} is {wrapper!r}, which cannot be executed here")
+
+
+def _wrong_start(config: FunctionConfig) -> Iterable[Finding]:
+    """See that Lambda starts us at all."""
     wrapper = _text(config, WRAPPER)
-    next_name = settings.NEXT_WRAPPER.full_name
-    next_wrapper = _text(config, next_name)
-    if next_wrapper == OUR_WRAPPER:
-        yield Finding(is_error=True, text=f"{next_name} is our own wrapper; it is for another one")
     if not config.deployed:
-        if next_wrapper and not os.access(next_wrapper, os.X_OK):
-            yield Finding(
-                is_error=True, text=f"{next_name} is {next_wrapper!r}, which cannot be executed here"
-            )
         return
-    if wrapper == OUR_WRAPPER and config.layers == ():
-        text = f"{WRAPPER} is {OUR_WRAPPER}, but no layer is attached that could bring it: "
-        yield Finding(is_error=True, text=f"{text}the function would fail to start; add the layer to Layers")
-    if config.runtime.startswith("provided"):
-        if wrapper:
-            text = f"{config.runtime} ignores {WRAPPER}: let its bootstrap be `/opt/aws-lambda-post-runner HANDLER`"
-            yield Finding(is_error=True, text=text)
+    if config.entry is not None:
+        if not _names_us(wrapper or "") and not any(map(_names_us, config.entry)):
+            text = f"nothing starts the post runner: put {OUR_PROGRAM} before the handler's command in ENTRYPOINT"
+            yield _error(config, WRAPPER, text)
+    elif config.runtime.startswith("provided"):
+        yield from _wrong_bootstrap(config)
     elif wrapper and wrapper != OUR_WRAPPER:
         text = f"{WRAPPER} is {wrapper!r}, so the post runner never starts: set it to {OUR_WRAPPER}, and "
-        yield Finding(is_error=True, text=f"{text}{next_name} to {wrapper}")
+        yield _error(config, WRAPPER, f"{text}{settings.NEXT_WRAPPER.full_name} to {wrapper}")
     elif config.runtime and WRAPPER not in config.variables:
         text = f"{WRAPPER} is not set, so the post runner never starts: set it to {OUR_WRAPPER}"
-        yield Finding(is_error=True, text=text)
+        yield _error(config, WRAPPER, text)
+
+
+def _wrong_bootstrap(config: FunctionConfig) -> Iterable[Finding]:
+    """A custom runtime is started by its own bootstrap, which has to name us."""
+    way = f"let its bootstrap be `/opt/{OUR_PROGRAM} HANDLER`"
+    if _text(config, WRAPPER):
+        yield _error(config, WRAPPER, f"{config.runtime} ignores {WRAPPER}: {way}")
+    bootstrap = config.code.path / "bootstrap" if config.code.path is not None else None
+    if bootstrap is not None and bootstrap.is_file() and OUR_PROGRAM.encode() not in bootstrap.read_bytes():
+        text = f"{config.runtime} starts {bootstrap}, which does not name the post runner: {way}"
+        yield _doubt(config, WRAPPER, text)
+
+
+def _wrong_layer(config: FunctionConfig) -> Iterable[Finding]:
+    if not config.deployed or config.layers is None or config.entry is not None:
+        return
+    if _text(config, WRAPPER) == OUR_WRAPPER and not config.layers:
+        text = f"{WRAPPER} is {OUR_WRAPPER}, but no layer is attached that could bring it: "
+        yield _error(config, WRAPPER, f"{text}the function would fail to start; add the layer to Layers")
+    for layer in config.layers:
+        fitting = config.layer_processors.get(layer) or _processors_in(layer)
+        if config.processor and fitting and config.processor not in fitting:
+            text = f"the layer {layer} is for {' and '.join(fitting)}, but the function runs on {config.processor}"
+            yield _error(config, WRAPPER, text)
+
+
+def _processors_in(layer: str) -> tuple[str, ...]:
+    """Return what the name of a layer of ours says; nothing of other people's layers."""
+    if "post-runner" not in layer.lower() and "postrunner" not in layer.lower():
+        return ()
+    return tuple({processor for word, processor in PROCESSORS.items() if word in layer.lower()})
+
+
+def _missing_command(config: FunctionConfig) -> Iterable[Finding]:
+    """Look for the file that the command starts with: without it, the command would end with 127."""
+    name = settings.COMMAND.full_name
+    file = file_of(_text(config, name) or "")
+    if file is None or not config.deployed:
+        return
+    where = "the template's inline code" if config.code.inline else config.code.path
+    match look_for(file, config.code):
+        case Found.NO if config.entry is not None:
+            yield _doubt(
+                config, name, f"{name} starts {file}, which no COPY brings; is it in the base image?"
+            )
+        case Found.NO:
+            text = f"{name} starts {file}, which is not in {where}: the command would end with 127"
+            yield _error(config, name, text)
+        case Found.NOT_EXECUTABLE:
+            text = f"{name} starts {file}, which is in {where} but cannot be executed: chmod +x {file}"
+            yield _error(config, name, text)
 
 
 def _short_budget(config: FunctionConfig) -> Iterable[Finding]:
@@ -111,33 +186,39 @@ def _short_budget(config: FunctionConfig) -> Iterable[Finding]:
     grace = _seconds(config, settings.GRACE)
     if margin is not None and grace is not None and grace >= margin:
         text = f"the grace ({grace:g} s) is not less than the margin ({margin:g} s): a command that ignores SIGTERM "
-        yield Finding(is_error=False, text=f"{text}would be there at the function's deadline")
+        yield _doubt(config, settings.GRACE.full_name, f"{text}would be there at the function's deadline")
     if margin is None or config.timeout_s is None:
         return
     budget = config.timeout_s - margin
     given = _seconds(config, settings.TIMEOUT)
     if budget <= 0:
         text = f"the function's timeout ({config.timeout_s:g} s) less the margin ({margin:g} s) leaves the command "
-        yield Finding(is_error=True, text=f"{text}no time")
+        yield _error(config, settings.MARGIN.full_name, f"{text}no time")
     elif given is not None and given > budget:
-        text = f"{settings.TIMEOUT.full_name} ({given:g} s) is more than the function's timeout leaves"
-        yield Finding(is_error=False, text=f"{text} ({budget:g} s at most), so that is what counts")
+        name = settings.TIMEOUT.full_name
+        text = f"{name} ({given:g} s) is more than the function's timeout leaves"
+        yield _doubt(config, name, f"{text} ({budget:g} s at most), so that is what counts")
 
 
 def _wrong_shell(config: FunctionConfig) -> Iterable[Finding]:
-    shell = _text(config, settings.SHELL.full_name) or settings.SHELL.default
+    name = settings.SHELL.full_name
+    shell = _text(config, name) or settings.SHELL.default
     if config.deployed:
         if shell not in LAMBDA_SHELLS:
             text = f"the shell {shell} must come with a layer or the image: Lambda itself has /bin/bash and /bin/sh"
-            yield Finding(is_error=False, text=text)
+            yield _doubt(config, name, text)
     elif not os.access(shell, os.X_OK):
-        yield Finding(is_error=True, text=f"the shell {shell} is not there or cannot be executed")
+        yield _error(config, name, f"the shell {shell} is not there or cannot be executed")
 
 
 def _disabled(config: FunctionConfig) -> Iterable[Finding]:
-    reason = _text(config, settings.DISABLED.full_name)
-    if reason:
-        yield Finding(is_error=False, text=f"the post runner is disabled: {reason}")
+    name = settings.DISABLED.full_name
+    if reason := _text(config, name):
+        yield _doubt(config, name, f"the post runner is disabled: {reason}")
+
+
+def _names_us(word: str) -> bool:
+    return Path(word).name == OUR_PROGRAM or word == OUR_WRAPPER
 
 
 def _is_meant_for_us(name: str) -> bool:

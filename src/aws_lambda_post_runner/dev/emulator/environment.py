@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -31,7 +32,8 @@ from .sandbox import Sandbox
 # Lambda gives the init phase 10 s, and if that is not enough tries again within the function's timeout.
 INIT_LIMIT_S = 10.0
 
-# What Lambda sets and a handler may read; a variable that is already there wins.
+# What Lambda sets and a handler may read (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html);
+# a variable that is already there wins. Credentials are not among them: those of this machine's user shall count.
 FUNCTION_VARIABLES = {
     "AWS_LAMBDA_FUNCTION_NAME": "test_function",
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -39,7 +41,11 @@ FUNCTION_VARIABLES = {
     "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
     "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test_function",
     "AWS_REGION": "us-east-1",
+    "LAMBDA_RUNTIME_DIR": "/var/runtime",
+    "TZ": ":UTC",
 }
+# What the layer has in /opt/nodejs: there `require('post-runner')` finds the helper.
+NODE_HELPERS = Path(__file__).parents[2] / "layer" / "nodejs"
 MAX_CONCURRENCY = "AWS_LAMBDA_MAX_CONCURRENCY"
 LOG_STREAM = "AWS_LAMBDA_LOG_STREAM_NAME"
 
@@ -56,6 +62,8 @@ class Options:
     runner: bool = True
     """False starts the handler without us, for a before and after."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    folder: Path = field(default_factory=Path.cwd)
+    """Where the handler is started: what Lambda has as /var/task."""
 
 
 class ExecutionEnvironment:
@@ -64,7 +72,10 @@ class ExecutionEnvironment:
     def __init__(self, options: Options, pending: Pending, recorder: Recorder) -> None:
         self._options = options
         self._recorder = recorder
-        self._environ = FUNCTION_VARIABLES | dict(options.environ)
+        self._environ = FUNCTION_VARIABLES | {"LAMBDA_TASK_ROOT": str(options.folder)} | dict(options.environ)
+        self._environ.setdefault("AWS_DEFAULT_REGION", self._environ["AWS_REGION"])
+        node_path = [self._environ.get("NODE_PATH", ""), str(NODE_HELPERS)]
+        self._environ["NODE_PATH"] = os.pathsep.join(filter(None, node_path))
         name, region = self._environ["AWS_LAMBDA_FUNCTION_NAME"], self._environ["AWS_REGION"]
         function = Function(
             arn=f"arn:aws:lambda:{region}:012345678912:function:{name}",
@@ -81,6 +92,11 @@ class ExecutionEnvironment:
         self._log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
         self._sandbox = Sandbox(f"{LOG_STREAM}={self._log_stream}")
         self._nursery: trio.Nursery
+
+    @property
+    def in_flight(self) -> list[Invocation]:
+        """The invocations that the handler has."""
+        return list(self._runtime_api.in_flight.values())
 
     async def run(self) -> None:
         """Start the handler and return when all of its processes have ended, by themselves or by us.
@@ -115,6 +131,7 @@ class ExecutionEnvironment:
             process = await trio.lowlevel.open_process(
                 self._command(),
                 env=self._handler_environ(address),
+                cwd=self._options.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=self._output.write_fd,
                 stderr=self._output.write_fd,

@@ -104,6 +104,7 @@ class InvokeEndpoint:
                     return
                 case _:
                     streamed += len(part)
+                    self._recorder.now("answer-part", invocation.request_id, bytes=len(part))
                     await connection.send_part(part)
         raise Disconnected("the answer was cut short, so the caller must see it cut")
 

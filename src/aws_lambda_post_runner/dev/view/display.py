@@ -3,8 +3,7 @@
 import shlex
 import signal
 import time
-from collections.abc import Iterable
-from io import StringIO
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,39 +16,19 @@ from aws_lambda_post_runner.dev.emulator.environment import Options
 from aws_lambda_post_runner.dev.emulator.invoke_endpoint import INVOKE_PATH
 from aws_lambda_post_runner.dev.moments import Moment
 
-from .timeline import Block, Timeline, draw, in_words, summary
+from .chart import Chart, chart_of
+from .chart_svg import Panel, draw_svg
+from .chart_text import draw_chart
+from .timeline import Block, Timeline, draw, draw_short, in_words, summary
 
 REFRESH_S = 0.1
 PLAIN_WIDTH = 110
 """Columns, where there is no terminal to ask."""
 
-# As rich has it, but with the reader's own fonts: the picture is to show where nothing can be fetched, too.
-SVG_FORMAT = """\
-<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{unique_id}-matrix {{
-  font-family: ui-monospace, "Fira Code", Menlo, Consolas, "DejaVu Sans Mono", monospace;
-  font-size: {char_height}px;
-  line-height: {line_height}px;
-}}
-.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
-</clipPath>
-{lines}
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
+SHOWN_WHOLE = 20
+"""Of more invocations than these, those that did well get a line each; the chart at the end has them all."""
+LIVE_BLOCKS = 3
+"""Of more at once, a screen has no room: then they share one axis while they are under way, too."""
 
 
 class Display(Protocol):
@@ -108,12 +87,14 @@ class TimelineDisplay:
     On a terminal the blocks of invocations under way are drawn below, and redrawn as time passes.
     """
 
-    def __init__(self, console: Console, options: Options, timeline: Timeline) -> None:
+    def __init__(
+        self, console: Console, options: Options, timeline: Timeline, notes: Sequence[str] = ()
+    ) -> None:
         self._console = console
         self._options = options
+        self._notes = notes
         self._timeline = timeline
         self._idle_since: tuple[str, float] | None = None
-        self._printed: list[RenderableType] = []
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -121,22 +102,35 @@ class TimelineDisplay:
 
     def show(self, moment: Moment, complete: Block | None) -> None:
         """Show a moment, and the block that it completes."""
+        self._print(*self._lines_of(moment))
         match moment.what:
-            case "listening":
-                self._print(*self._heading(moment.details["address"]))
-            case "environment-started":
-                pid, address = moment.details["pid"], moment.details["runtimeApi"]
-                self._print(Text(f"  handler started: pid {pid}, Runtime API {address}", "dim"))
-            case "environment-ended" if moment.details["exitStatus"] != -signal.SIGKILL:
-                self._print(Text(f"  handler ended: status {moment.details['exitStatus']}", "red"))
-            case "output":
-                self._print(*_output_lines(moment.details["line"]))
             case "frozen":
                 self._idle_since = ("frozen", moment.time)
-            case "handed":
+            case "handed" | "restarted":
                 self._idle_since = None
-        if complete is not None:
+        if complete is not None and complete.number > SHOWN_WHOLE and not complete.failures:
+            self._print(draw_short(complete))
+        elif complete is not None:
             self._print(draw(complete, moment.time, self._console.width), Text())
+
+    def _lines_of(self, moment: Moment) -> Iterable[RenderableType]:
+        """Return what is printed of a moment as it happens."""
+        details = moment.details
+        match moment.what:
+            case "listening":
+                yield from self._heading(details["address"])
+            case "port-taken":
+                note = f"  port {details['port']} is taken, by another `dev` perhaps; hence that one"
+                yield Text(note, "yellow")
+            case "restarted":
+                yield Text(f"  {details['reason']}: the handler starts anew with the next event", "magenta")
+            case "environment-started":
+                words = f"  handler started: pid {details['pid']}, Runtime API {details['runtimeApi']}"
+                yield Text(words, "dim")
+            case "environment-ended" if details["exitStatus"] != -signal.SIGKILL:
+                yield Text(f"  handler ended: status {details['exitStatus']}", "red")
+            case "output":
+                yield from _output_lines(details["line"])
 
     async def run(self) -> None:
         """Redraw what is under way until cancelled."""
@@ -150,33 +144,42 @@ class TimelineDisplay:
             self._live.stop()
         for block in self._timeline.open.values():
             self._print(draw(block, time.time(), self._console.width), Text())
+        if len(self._timeline.done) > 1:
+            self._print(Text(), draw_chart(self._chart(), self._console.width), Text())
         if self._timeline.done:
             self._print(Text(summary(self._timeline.done), "bold"))
 
-    def save_svg(self, path: Path, title: str) -> None:
-        """Save all that was printed as a picture."""
-        console = Console(record=True, width=PLAIN_WIDTH, file=StringIO(), force_terminal=True)
-        for renderable in self._printed:
-            console.print(renderable)
-        console.save_svg(str(path), title=title, code_format=SVG_FORMAT)
+    def save_svg(self, path: Path) -> None:
+        """Save the chart of all invocations as a picture."""
+        words = summary(self._timeline.done)
+        path.write_text(draw_svg([Panel(self._command(), words, self._chart())]), encoding="utf-8")
+
+    def _chart(self) -> Chart:
+        blocks = [*self._timeline.done, *self._timeline.open.values()]
+        return chart_of(sorted(blocks, key=lambda block: block.number), time.time())
+
+    def _command(self) -> str:
+        program, *arguments = self._options.handler
+        return shlex.join([Path(program).name, *arguments])
 
     def _print(self, *renderables: RenderableType) -> None:
         for renderable in renderables:
-            self._printed.append(renderable)
             # A terminal folds a long line by itself; in a pipe, whoever reads it decides.
             self._console.print(renderable, soft_wrap=True)
 
     def _heading(self, address: str) -> Iterable[RenderableType]:
         runner = "under the post runner" if self._options.runner else "without the post runner: no post work"
-        program, *arguments = self._options.handler
-        command = shlex.join([Path(program).name, *arguments])
-        yield Text.assemble((command, "bold"), f", {runner}")
+        yield Text.assemble((self._command(), "bold"), f", {runner}")
+        yield from (Text(f"  {note}", "dim") for note in self._notes)
         yield Text("  invoke it:")
         yield Text(f"  curl -d '{{}}' http://{address}{INVOKE_PATH}", "cyan")
 
     def _under_way(self, now: float) -> Iterable[RenderableType]:
-        for block in self._timeline.open.values():
-            yield draw(block, now, self._console.width)
+        under_way = list(self._timeline.open.values())
+        if len(under_way) > LIVE_BLOCKS:
+            yield draw_chart(chart_of(under_way, now), self._console.width)
+        else:
+            yield from (draw(block, now, self._console.width) for block in under_way)
         if self._idle_since is not None:
             what, since = self._idle_since
             yield Text(f"  {what} for {in_words(now - since)}; the next event thaws it", "blue")

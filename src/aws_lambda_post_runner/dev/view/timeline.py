@@ -49,6 +49,8 @@ class Block:
     error_type: str | None = None
     answered: float | None = None
     answer_status: int | None = None
+    parts: list[float] = field(default_factory=list)
+    """When the parts of a streamed answer went to the caller."""
     preview: str = ""
     """How the answer begins."""
     command_began: float | None = None
@@ -127,6 +129,8 @@ class Timeline:
                 block.frozen, self._freeze = self._freeze, None
             case "settled":
                 block.settled, block.error_type = moment.time, details["errorType"]
+            case "answer-part":
+                block.parts.append(moment.time)
             case "answered":
                 block.answered = moment.time
                 block.answer_status, block.preview = details["status"], details["preview"]
@@ -163,6 +167,12 @@ def rows(block: Block, now: float) -> list[Row]:
         found.append(
             Row("handler", "cyan", block.handed, settled, in_words(settled - block.handed) + outcome)
         )
+    if block.parts:
+        words = (
+            f"first byte after {in_words(block.parts[0] - block.sent)}, {_counted(len(block.parts), 'part')}"
+        )
+        end = block.answered or block.ended or now
+        found.append(Row("stream", "bold green", block.parts[0], end, words))
     if block.answered is not None:
         status = block.answer_status or "cut short"
         note = f"after {in_words(block.answered - block.sent)}: {status}"
@@ -181,6 +191,17 @@ def rows(block: Block, now: float) -> list[Row]:
         note = f"after {in_words(block.ended - block.sent)}"
         found.append(Row(label, "bold", block.ended, block.ended, note))
     return found
+
+
+def draw_short(block: Block) -> Text:
+    """Return a block in one line, for one of many."""
+    mark = ("✗", "bold red") if block.failures else ("✓", "bold green")
+    answered = (
+        "no answer" if block.answered is None else f"answer after {in_words(block.answered - block.sent)}"
+    )
+    begin, end = block.command_began, block.command_ended
+    work = "" if begin is None or end is None else f", post work {in_words(end - begin)}"
+    return Text.assemble(mark, (f" #{block.number} ", "bold"), f"{answered}{work}")
 
 
 def draw(block: Block, now: float, width: int) -> RenderableType:
@@ -228,13 +249,17 @@ def summary(blocks: list[Block]) -> str:
     ends = [(block.command_began, block.command_ended) for block in blocks]
     work = sum(ended - began for began, ended in ends if began is not None and ended is not None)
     failed = sum(1 for block in blocks if block.failures)
-    parts = [f"{len(blocks)} invocation{'' if len(blocks) == 1 else 's'}"]
+    parts = [_counted(len(blocks), "invocation")]
     if answered:
         parts.append(f"answered after {in_words(max(answered))} at most")
     if work:
         parts.append(f"{in_words(work)} of post work after the answers")
     parts.append(f"{failed} failed" if failed else "none failed")
     return ", ".join(parts)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def in_words(seconds: float) -> str:
