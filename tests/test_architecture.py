@@ -68,7 +68,7 @@ IMPORTS: dict[str, set[str]] = {
     # from the start to the exit status
     "handler": {"trio"},
     "supervisor": {
-        "boot",
+        "build",
         "exits",
         "handler",
         "invocation",
@@ -92,8 +92,7 @@ IMPORTS: dict[str, set[str]] = {
         "supervisor",
         "trio",
     },
-    "boot": set(),
-    "entry": {"__init__", "boot", "build", "cli.app", "drop_in", "runtime_api"},
+    "entry": {"__init__", "build", "cli.app", "drop_in", "runtime_api"},
     "__main__": {"entry"},
 }
 """What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and

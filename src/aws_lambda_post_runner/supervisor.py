@@ -6,23 +6,20 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 
-from . import boot
+from . import build
 from .exits import exit_status, why_not_started
 from .handler import start_handler
 from .invocation import Invocation
 from .origin import ignored_signals
 from .post.command import CommandRunner
+from .post.work import PostWork
+from .proxy.relay import Relay
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import OBSERVER_FD, Settings
-
-if TYPE_CHECKING:
-    from .post.work import PostWork
-    from .proxy.relay import Relay
 
 FORWARDED = (
     signal.SIGTERM,
@@ -51,9 +48,11 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     """Run the handler with us between it and the Runtime API; return the status to exit with.
 
     The handler is started as soon as the listener listens, since some clients give a connection one second
-    (aws-lambda-cpp, runtime.cpp). What relays is imported only then, while the handler boots.
+    (aws-lambda-cpp, runtime.cpp).
     """
     report = Report(settings.level, json_log=settings.json_log, observer_fd=settings.observer_fd)
+    if build.STARTED:
+        report.debug(build.STARTED)
     handler_environment = {
         name: value for name, value in environment.items() if name != OBSERVER_FD.full_name
     }
@@ -74,10 +73,6 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
                 return status
             report.observe("handler-started", pid=handler.pid)
 
-            from .post.work import PostWork
-            from .proxy.relay import Relay
-
-            boot.finish()
             run_command = CommandRunner(settings, handler_environment, report).run
             post_work = PostWork(nursery, run_command, settings, report)
             relay = Relay(settings, post_work, report, partial(_has_knocked, _watch(listener)))
@@ -114,7 +109,7 @@ def _listen() -> socket.socket:
     return listener
 
 
-async def _accept(listener: socket.socket, relay: "Relay", nursery: trio.Nursery) -> None:
+async def _accept(listener: socket.socket, relay: Relay, nursery: trio.Nursery) -> None:
     """Give each handler connection a task of its own, which owns it."""
     while True:
         await trio.lowlevel.wait_readable(listener)
@@ -140,7 +135,7 @@ def _has_knocked(watch: select.poll) -> bool:
     return bool(watch.poll(0))
 
 
-async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork") -> None:
+async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: PostWork) -> None:
     """Pass signals on to the handler, first of all: it must not see its poll closed before it is told why."""
     async for number in signals:
         handler.send_signal(signal.Signals(number))
