@@ -40,9 +40,10 @@ def answer(connection: http.client.HTTPConnection, path: str, event: Any) -> Non
         case {"do": "answer and exit"}:
             post(connection, f"{path}/response", "bye")
             os._exit(0)
-        case {"do": "finish later", "seconds": seconds}:
+        case {"do": "finish later", "wait_for": wait_for}:
             address = (connection.host, connection.port)
-            threading.Thread(target=finish_later, args=[*address, seconds, ask_to_wait(connection)]).start()
+            arguments = [*address, Path(wait_for), ask_to_wait(connection)]
+            threading.Thread(target=finish_later, args=arguments).start()
             post(connection, f"{path}/response", "answered")
         case {"do": "stream", "parts": parts, "wait_for": wait_for}:
             head = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Content-Type": "text/plain"}
@@ -75,8 +76,10 @@ def ask_to_wait(connection: http.client.HTTPConnection) -> str:
     return str(json.loads(connection.getresponse().read())["token"])
 
 
-def finish_later(host: str, port: int, seconds: float, token: str) -> None:
-    time.sleep(seconds)
+def finish_later(host: str, port: int, wait_for: Path, token: str) -> None:
+    """End a wait when a file is there."""
+    while not wait_for.exists():
+        time.sleep(0.005)
     connection = http.client.HTTPConnection(host, port)
     connection.request("DELETE", f"/post-runner/v1/wait/{token}")
     connection.getresponse().read()

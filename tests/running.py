@@ -365,7 +365,7 @@ class Running:
         self.observed.finish()
         return 128 - code if code < 0 else code
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send a signal to the runner alone."""
         self.process.send_signal(number)
 

@@ -19,6 +19,7 @@ IMPORTS: dict[str, set[str]] = {
     "invocation": {"runtime_api", "settings"},
     "report": {"exits", "invocation", "settings"},
     "exits": set(),
+    "ambient": set(),
     "build": set(),
     "__init__": set(),
     # the relay: bytes, and what they are bytes of
@@ -26,6 +27,7 @@ IMPORTS: dict[str, set[str]] = {
     "proxy.heads": {"h11"},
     "proxy.plain_heads": {"proxy.heads"},
     "proxy.wire": {"h11", "proxy.heads", "proxy.plain_heads", "trio"},
+    "proxy.ask": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
     "proxy.pool": {"proxy.wire"},
     "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
     "proxy.init_error": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
@@ -35,6 +37,7 @@ IMPORTS: dict[str, set[str]] = {
         "post.capture",
         "post.handler_api",
         "post.work",
+        "proxy.ask",
         "proxy.heads",
         "proxy.polls",
         "proxy.pool",
@@ -68,6 +71,7 @@ IMPORTS: dict[str, set[str]] = {
     # from the start to the exit status
     "handler": {"trio"},
     "supervisor": {
+        "ambient",
         "build",
         "exits",
         "handler",
@@ -82,8 +86,10 @@ IMPORTS: dict[str, set[str]] = {
         "trio",
     },
     "origin": set(),
+    "first_process": {"exits"},
     "drop_in": {
         "exits",
+        "first_process",
         "origin",
         "proxy.init_error",
         "report",
@@ -218,14 +224,17 @@ def test_only_wire_sees_bytes_of_a_connection() -> None:
 
 
 def test_only_the_handler_and_the_post_command_are_started() -> None:
+    """And, where we are the first process of a container, the runner itself."""
     starting = {"run_process", "open_process", "Popen", "posix_spawn", "fork"}
-    assert [room for room in rooms() if starting & named(tree_of(room))] == ["handler", "post.command"]
+    started = [room for room in rooms() if starting & named(tree_of(room))]
+    assert started == ["first_process", "handler", "post.command"]
 
 
 def test_only_the_supervisor_has_a_nursery_that_outlives_a_call() -> None:
-    """A post command's is local: it ends with the command."""
+    """A post command's is local: it ends with the command; that of an upload ends with the upload."""
     assert [room for room in rooms() if "open_nursery" in named(tree_of(room))] == [
         "post.command",
+        "proxy.ask",
         "supervisor",
     ]
 

@@ -10,7 +10,15 @@ import trio
 from aws_lambda_post_runner.post.span import Receiver, read_receiver
 from aws_lambda_post_runner.proxy.export import export
 
-from .fake_runtime_api import Exchange, FakeRuntimeApi, fake_runtime_api, hang_up, reply, reply_bytes
+from .fake_runtime_api import (
+    Exchange,
+    FakeRuntimeApi,
+    fake_runtime_api,
+    hang_up,
+    reply,
+    reply_bytes,
+    response,
+)
 
 TRACES = "/v1/traces"
 
@@ -84,3 +92,13 @@ def test_a_dead_receiver_is_described() -> None:
 
 def test_a_name_that_nobody_has_is_described() -> None:
     assert send(at("receiver.invalid:4318"))
+
+
+def hint_first(exchange: Exchange) -> None:
+    exchange.read_body()
+    exchange.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + response(200))
+
+
+def test_a_receiver_of_spans_may_say_something_before_its_answer(receiving: FakeRuntimeApi) -> None:
+    receiving.plan(TRACES, hint_first)
+    assert send(at(receiving.address)) == ""

@@ -245,11 +245,13 @@ def test_a_wait_and_the_command_both_hold_the_poll(stage: Stage, gate: Gate) -> 
     stage.runner.await_event("poll-relayed", nth=2)
 
 
-@pytest.mark.parametrize(("timeout", "bound"), [("200ms", "timeout"), ("", "deadline")])
-def test_a_wait_cannot_hold_the_poll_past_the_budget(prepare: Prepare, timeout: str, bound: str) -> None:
+@pytest.mark.parametrize(("timeout", "seconds", "bound"), [("200ms", 60.0, "timeout"), ("", 1.0, "deadline")])
+def test_a_wait_cannot_hold_the_poll_past_the_budget(
+    prepare: Prepare, timeout: str, seconds: float, bound: str
+) -> None:
     stage = prepare(MODE="WaitUntil", COMMAND="", TIMEOUT=timeout)
     handler, helper = stage.runner.connect(), stage.runner.connect()
-    request_id = stage.next_invocation(handler, seconds=1.0)
+    request_id = stage.next_invocation(handler, seconds=seconds)
     token = token_of(helper.exchange("POST", wait_path()))
     handler.answer(request_id)
     handler.send_poll()

@@ -22,6 +22,7 @@ import pytest
 import aws_lambda_post_runner
 import post_runner
 from post_runner import _runner, _waits
+from post_runner.flush import flush, flush_after
 
 from .conftest import Prepare
 from .fake_runtime_api import PATIENCE, FakeRuntimeApi, hang_up, reply_bytes
@@ -228,6 +229,10 @@ def fail() -> None:
     raise ZeroDivisionError
 
 
+def sleep_long() -> None:
+    time.sleep(3600)
+
+
 async def fail_later() -> None:
     raise ZeroDivisionError
 
@@ -372,6 +377,45 @@ def test_what_cannot_be_waited_for_is_an_error_at_the_call(
         monkeypatch.delenv(ADDRESS)
     with pytest.raises(TypeError, match="wait_until takes"):
         post_runner.wait_until(it)
+
+
+# Python, and what gathers in memory
+
+
+def test_a_flush_is_waited_for_and_the_handlers_answer_is_its_own(waiting: Stage) -> None:
+    handler = waiting.runner.connect()
+    request_id = waiting.next_invocation(handler)
+    go_on = threading.Event()
+
+    @flush_after(lambda: go_on.wait(PATIENCE))
+    def handle(event: str) -> str:
+        return event.upper()
+
+    assert handle("event") == "EVENT"
+    answer_and_poll(waiting, handler, request_id)
+    go_on.set()
+    assert poll_goes_on(waiting.runner, request_id)
+
+
+def test_a_handler_that_fails_is_flushed_after_too() -> None:
+    flushed = threading.Event()
+    with pytest.raises(ZeroDivisionError):
+        flush_after(flushed.set)(fail)()
+    assert flushed.wait(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [(fail, "ZeroDivisionError"), (lambda: False, "says that it has failed"), (sleep_long, "is left alone")],
+)
+def test_a_flush_that_does_not_do_well_is_logged_before_the_wait_ends(
+    waiting: Stage, log_at_end: list[str], function: Callable[[], object], said: str
+) -> None:
+    handler = waiting.runner.connect()
+    waiting.next_invocation(handler)
+    flush(function, cap=0.1)
+    wait_until(lambda: log_at_end, "the end of the wait")
+    assert said in log_at_end[0]
 
 
 # Python: work that no command gets

@@ -6,10 +6,11 @@ import pytest
 
 from aws_lambda_post_runner.invocation import (
     Budget,
-    InFlight,
     Invocation,
+    Invocations,
     Outcome,
     Settled,
+    State,
     budget_for,
     command_environment,
 )
@@ -57,39 +58,60 @@ def test_a_status_tells_whether_the_invocation_is_over(status: int, *, over: boo
 
 
 def test_only_the_first_invocation_is_a_cold_start() -> None:
-    in_flight = InFlight()
-    assert in_flight.add(event_head(b"a")).cold_start
-    assert not in_flight.add(event_head(b"b")).cold_start
+    invocations = Invocations()
+    assert invocations.add(event_head(b"a")).cold_start
+    assert not invocations.add(event_head(b"b")).cold_start
 
 
 def test_the_same_event_again_is_the_same_invocation() -> None:
-    in_flight = InFlight()
-    first = in_flight.add(event_head(b"a", deadline_ms=b"1"))
-    assert in_flight.add(event_head(b"a", deadline_ms=b"1")) is first
+    invocations = Invocations()
+    first = invocations.add(event_head(b"a", deadline_ms=b"1"))
+    assert invocations.add(event_head(b"a", deadline_ms=b"1")) is first
 
 
 def test_the_same_request_id_later_is_another_invocation() -> None:
-    in_flight = InFlight()
-    first = in_flight.add(event_head(b"a", deadline_ms=b"1"))
-    assert in_flight.add(event_head(b"a", deadline_ms=b"2")) is not first
+    invocations = Invocations()
+    first = invocations.add(event_head(b"a", deadline_ms=b"1"))
+    assert invocations.add(event_head(b"a", deadline_ms=b"2")) is not first
 
 
 def test_invocation_ids_tell_two_attempts_apart() -> None:
-    in_flight = InFlight()
-    first = in_flight.add(event_head(b"a", invocation_id=b"1"))
-    second = in_flight.add(event_head(b"a", invocation_id=b"2"))
-    assert in_flight.find("a", "2") is second
-    assert in_flight.find("a") is first
-    in_flight.settle(first)
-    assert in_flight.all() == [second]
+    invocations = Invocations()
+    first = invocations.add(event_head(b"a", invocation_id=b"1"))
+    second = invocations.add(event_head(b"a", invocation_id=b"2"))
+    assert invocations.find("a", "2") is second
+    assert invocations.find("a") is first
+    invocations.settle(first)
+    assert invocations.unanswered() == [second]
 
 
 def test_invocations_that_are_never_answered_do_not_pile_up() -> None:
-    in_flight = InFlight()
-    for number in range(InFlight.LIMIT + 10):
-        in_flight.add(event_head(b"%d" % number))
-    assert len(in_flight.all()) == InFlight.LIMIT
-    assert in_flight.find("0") is None
+    invocations = Invocations()
+    for number in range(Invocations.LIMIT + 10):
+        invocations.add(event_head(b"%d" % number))
+    assert len(invocations.unanswered()) == Invocations.LIMIT
+    assert invocations.find("0") is None
+
+
+def test_an_invocation_is_in_one_state_at_a_time_until_it_is_over() -> None:
+    invocations = Invocations()
+    one = invocations.add(event_head(b"a"))
+    for change, state in [(invocations.refuse, State.REFUSED), (invocations.settle, State.SETTLED)]:
+        change(one)
+        assert [each for each in State if one in invocations.in_state(each)] == [state]
+    assert invocations.find("a") is None
+    invocations.end(one)
+    assert invocations.in_state(*State) == []
+
+
+def test_a_retry_that_has_the_id_of_a_settled_invocation_is_another_one() -> None:
+    invocations = Invocations()
+    first = invocations.add(event_head(b"a", deadline_ms=b"1"))
+    invocations.settle(first)
+    second = invocations.add(event_head(b"a", deadline_ms=b"1"))
+    assert second is not first
+    assert invocations.find("a") is second
+    assert invocations.in_state(*State) == [first, second]
 
 
 def test_the_budget_is_the_nearer_of_timeout_and_deadline() -> None:

@@ -5,7 +5,7 @@ import socket
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Settled
+from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
 from aws_lambda_post_runner.post.work import PostWork
 from aws_lambda_post_runner.proxy.relay import Relay
 from aws_lambda_post_runner.report import Report
@@ -38,7 +38,9 @@ def test_a_poll_that_is_read_when_its_connection_has_gone_is_not_sent(runtime_ap
         report = Report(Level.WARN)
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
-                relay = Relay(told, PostWork(nursery, no_command, told, report), report, lambda: False)
+                invocations = Invocations()
+                post_work = PostWork(nursery, invocations, no_command, told, report)
+                relay = Relay(told, invocations, post_work, report, lambda: False)
                 handler, other_end = connected_sockets()
                 dropped, dropped_other_end = connected_sockets()
                 dropped.sendall(POLL)

@@ -111,8 +111,8 @@ def test_descriptors_that_run_out_while_a_command_runs_are_its_failure_at_most(
     prepare: Prepare, tmp_path: Path
 ) -> None:
     """It is judged, stopped and reported with none left; afterwards all is as before."""
-    stage = prepare(TIMEOUT="300ms", GRACE="100ms")
-    stage.run_after(f"touch {tmp_path}/runs; trap '' TERM; while :; do sleep 0.05; done")
+    stage = prepare(TIMEOUT="1s", GRACE="100ms")
+    stage.run_after(f"trap '' TERM; touch {tmp_path}/runs; while :; do sleep 0.05; done")
     handler = stage.runner.connect()
     pid = stage.runner.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)

@@ -19,7 +19,7 @@ ESCAPES = {
 
 @pytest.mark.parametrize("command", ESCAPES.values(), ids=ESCAPES)
 def test_of_a_command_that_is_stopped_nothing_is_left(prepare: Prepare, command: str) -> None:
-    stage = prepare(TIMEOUT="500ms", GRACE="100ms")
+    stage = prepare(TIMEOUT="1500ms", GRACE="100ms")
     handler = stage.runner.connect()
     ours = {stage.runner.process.pid, stage.runner.await_event("handler-started")["pid"]}
     stage.run_after(command)

@@ -48,13 +48,17 @@ def test_a_test_can_say_when_the_answer_came_and_what_the_command_did(tmp_path: 
     folder = written(
         tmp_path,
         """
-        def test_it(run_lambda):
-            function = run_lambda(*HANDLER, command="echo done; exit $STATUS", environ={"STATUS": "3"})
+        def test_it(run_lambda, tmp_path):
+            gate = tmp_path / "gate"
+            command = "while [ ! -e $GATE ]; do sleep 0.01; done; echo done; exit $STATUS"
+            function = run_lambda(*HANDLER, command=command, environ={"STATUS": "3", "GATE": str(gate)})
             answer = function.invoke({"n": 1})
             assert answer.status == 200
             assert answer.json() == {"n": 1}
-            assert answer.seconds < 0.2
+            assert answer.seconds >= 0
+            gate.touch()
             work = answer.post_work()
+            assert work.seconds_after_answer >= 0
             assert (work.request_id, work.exit_status) == (answer.request_id, 3)
             assert "done" in function.output
             assert function.invoke({"do": "fail"}).function_error

@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Settled
+from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
 from aws_lambda_post_runner.post import handler_api
 from aws_lambda_post_runner.post.work import PostWork
 from aws_lambda_post_runner.proxy.relay import Relay
@@ -130,7 +130,9 @@ async def converse(talk: Talk, serve: Talk, conversation: Conversation) -> None:
 def new_relay(nursery: trio.Nursery, address: str) -> Relay:
     told = read({"AWS_LAMBDA_RUNTIME_API": address, "AWS_LAMBDA_POST_RUNNER_MODE": "WaitUntil"})
     report = Report(Level.TRACE)  # so that what is said of each input is tried as well
-    return Relay(told, PostWork(nursery, no_command, told, report), report, lambda: False)
+    invocations = Invocations()
+    post_work = PostWork(nursery, invocations, no_command, told, report)
+    return Relay(told, invocations, post_work, report, lambda: False)
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:

@@ -6,7 +6,9 @@ Everything that runs before the handler is started costs a cold start, so nothin
 import gc
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from .first_process import run_as_child
 from .origin import given_environment, heed_what_python_ignores
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -43,7 +45,8 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
         settings = read(environment)
     except SettingsError as error:
         return _refuse(error, environment, report)
-    return run_with(settings, argv, environment)
+    run_handler = partial(run_with, settings, argv, environment)
+    return run_as_child(run_handler) if os.getpid() == 1 else run_handler()
 
 
 def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:

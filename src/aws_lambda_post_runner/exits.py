@@ -7,6 +7,34 @@ NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 """The statuses with which shells end when they cannot start a command."""
 
+_HARMLESS = frozenset(
+    {
+        signal.SIGCHLD,
+        signal.SIGCONT,
+        signal.SIGURG,
+        signal.SIGWINCH,
+        signal.SIGSTOP,
+        signal.SIGTSTP,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+    }
+)
+_OUR_OWN = frozenset(
+    {
+        signal.SIGKILL,  # nobody can catch it
+        # A fault of ours, as a rule. Who catches that in Python goes on, and meets it again, for ever.
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGILL,
+        signal.SIGSEGV,
+        # Python ignores these two; they tell of a write of ours.
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+    }
+)
+ENDING = frozenset(map(int, signal.valid_signals() - _HARMLESS - _OUR_OWN))
+"""The signals that end a process that does nothing about them, and that are not about ourselves alone."""
+
 
 def exit_status(returncode: int) -> int:
     """The status to end with for a child that ended so: n for n, 128+s for signal s, as shells have it."""

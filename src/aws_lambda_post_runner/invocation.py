@@ -39,8 +39,11 @@ class Invocation:
     """Whether the handler ever asked us to wait for something."""
     captured: dict[str, list[bytearray] | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
-    refused: bool = False
-    """Whether an answer to it was refused. It is over, unless the handler may still report an error instead."""
+
+    @property
+    def ids(self) -> tuple[str, str]:
+        """What tells it from others."""
+        return self.request_id, self.invocation_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,19 +75,30 @@ class Ending:
         return bool(self.exit_status or self.signal or self.cut_off_by or self.problem or self.not_captured)
 
 
-class InFlight:
-    """The invocations that were handed to the handler and not yet settled.
+class State(Enum):
+    """Where an invocation is, between its event and the end of its post work."""
 
-    Keyed by request id and invocation id: the request id alone can come twice, since a retry or a caller may
-    use it again. At most LIMIT are kept; a handler that polls on without ever answering must not fill us up.
-    Of those whose answer was refused only as many are kept as Lambda can have given out: `at_once` with the rest.
+    IN_FLIGHT = "in flight"
+    """The handler has its event."""
+    REFUSED = "refused"
+    """An answer to it was refused. It is over, unless the handler may still report an error instead."""
+    SETTLED = "settled"
+    """It was answered, and its post work is under way."""
+
+
+class Invocations:
+    """All invocations that are not over, each in one state. The relay leads them here, post work takes them out.
+
+    A request id alone can come twice, since a retry or a caller may use it again. At most LIMIT are kept without an
+    answer; a handler that polls on without ever answering must not fill us up. Of those whose answer was refused only
+    as many are kept as Lambda can have given out: `at_once` with those in flight.
     """
 
     LIMIT = 1024
 
     def __init__(self, at_once: int = LIMIT) -> None:
         self._at_once = at_once
-        self._by_ids: dict[tuple[str, str], Invocation] = {}
+        self._states: dict[Invocation, State] = {}
         self._seen_any = False
 
     def add(self, headers: Mapping[bytes, bytes]) -> Invocation:
@@ -94,52 +108,68 @@ class InFlight:
         """
         invocation = _read_event_head(headers, cold_start=not self._seen_any)
         self._seen_any = True
-        ids = invocation.request_id, invocation.invocation_id
-        known = self._by_ids.get(ids)
-        if known is not None and known.deadline_ms == invocation.deadline_ms:
-            return known
-        if len(self._by_ids) >= self.LIMIT:
-            del self._by_ids[next(iter(self._by_ids))]
-        self._by_ids[ids] = invocation
-        self._drop_refused()
+        for known in self.unanswered():
+            if known.ids == invocation.ids:
+                if known.deadline_ms == invocation.deadline_ms:
+                    return known
+                self.end(known)
+        self._states[invocation] = State.IN_FLIGHT
+        self._drop_surplus()
         return invocation
 
-    def end_all_but(self, invocation: Invocation) -> None:
-        """Where one runs at a time, all others are over: Lambda hands the next event out only then."""
-        self._by_ids = {ids: each for ids, each in self._by_ids.items() if each is invocation}
-
-    def find(self, request_id: str, invocation_id: str = "") -> Invocation | None:
-        """The invocation with these ids; by the request id alone if the client did not send the other one."""
-        exact = self._by_ids.get((request_id, invocation_id))
-        if exact is not None:
-            return exact
-        return next((each for each in self._by_ids.values() if each.request_id == request_id), None)
+    def refuse(self, invocation: Invocation) -> None:
+        """An answer to it was refused."""
+        if invocation in self._states:
+            self._states[invocation] = State.REFUSED
 
     def settle(self, invocation: Invocation) -> None:
-        """It was answered and is no longer in flight."""
-        self._by_ids.pop((invocation.request_id, invocation.invocation_id), None)
+        """It was answered, and its post work begins."""
+        self._states[invocation] = State.SETTLED
 
-    def all(self) -> list[Invocation]:
-        """All of them, the oldest first."""
-        return list(self._by_ids.values())
+    def end(self, invocation: Invocation) -> None:
+        """It is over."""
+        self._states.pop(invocation, None)
 
-    def _drop_refused(self) -> None:
-        """Drop the oldest refused ones, as far as more are in flight than Lambda runs at once."""
-        surplus = len(self._by_ids) - self._at_once
-        for each in [each for each in self.all() if each.refused][: max(0, surplus)]:
-            self.settle(each)
+    def end_others(self, invocation: Invocation) -> None:
+        """Where one runs at a time, the other unanswered ones are over: Lambda hands out the next event only then."""
+        for each in self.unanswered():
+            if each is not invocation:
+                self.end(each)
+
+    def find(self, request_id: str, invocation_id: str = "") -> Invocation | None:
+        """The unanswered one with these ids; by the request id alone if the client did not send the other one."""
+        same = [each for each in self.unanswered() if each.request_id == request_id]
+        exact = (each for each in same if each.invocation_id == invocation_id)
+        return next(exact, same[0] if same else None)
+
+    def unanswered(self) -> list[Invocation]:
+        """Those that the handler can still answer, the oldest first."""
+        return self.in_state(State.IN_FLIGHT, State.REFUSED)
+
+    def in_state(self, *states: State) -> list[Invocation]:
+        """Those that are in one of these states, the oldest first."""
+        return [invocation for invocation, state in self._states.items() if state in states]
+
+    def _drop_surplus(self) -> None:
+        """Drop the oldest: refused ones beyond what Lambda runs at once, and any beyond the limit."""
+        surplus = max(0, len(self.unanswered()) - self._at_once)
+        for each in self.in_state(State.REFUSED)[:surplus]:
+            self.end(each)
+        surplus = max(0, len(self.unanswered()) - self.LIMIT)
+        for each in self.unanswered()[:surplus]:
+            self.end(each)
 
 
 def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Invocation:
     deadline = headers.get(runtime_api.DEADLINE_MS, b"")
     return Invocation(
-        request_id=headers.get(runtime_api.REQUEST_ID, b"").decode("latin-1"),
-        invocation_id=headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1"),
+        request_id=runtime_api.read_text(headers.get(runtime_api.REQUEST_ID, b"")),
+        invocation_id=runtime_api.read_text(headers.get(runtime_api.INVOCATION_ID, b"")),
         # A number of more digits is no time, and int() raises at 4,300 of them.
         deadline_ms=int(deadline) if deadline.isdigit() and len(deadline) <= _DEADLINE_DIGITS else None,
-        function_arn=headers.get(runtime_api.FUNCTION_ARN, b"").decode("latin-1"),
-        trace_id=headers.get(runtime_api.TRACE_ID, b"").decode("latin-1"),
-        tenant_id=headers.get(runtime_api.TENANT_ID, b"").decode("latin-1"),
+        function_arn=runtime_api.read_text(headers.get(runtime_api.FUNCTION_ARN, b"")),
+        trace_id=runtime_api.read_text(headers.get(runtime_api.TRACE_ID, b"")),
+        tenant_id=runtime_api.read_text(headers.get(runtime_api.TENANT_ID, b"")),
         cold_start=cold_start,
     )
 

@@ -73,6 +73,20 @@ class Report:
         self._say(level, message, request_id, fields)
         self.observe("post-command-ended", requestId=request_id, **fields)
 
+    def waits_cut_off(self, settled: Settled, number: int, cut_off_by: str) -> None:
+        """Report that so many of the handler's waits had not ended when they were given up.
+
+        `cut_off_by` is `timeout`, `deadline`, `shutdown`, or `exit` if the handler itself has ended.
+        """
+        cause = "the handler exited" if cut_off_by == "exit" else f"the {cut_off_by}"
+        message = f"{number} of the handler's waits did not end before {cause}"
+        fields: dict[str, object] = {
+            "outcome": settled.outcome.value,
+            "expiredWaits": number,
+            "cutOffBy": cut_off_by,
+        }
+        self._say(Level.WARN, message, settled.invocation.request_id, fields)
+
     def observe(self, event: str, **fields: object) -> None:
         """Tell the observer what has just happened, as one JSON line; without an observer do nothing."""
         if self._observer_fd is None:

@@ -4,6 +4,7 @@ The source of every rule here is the Runtime API page of the AWS Lambda develope
 (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 """
 
+import re
 from enum import Enum, auto
 
 ADDRESS_VARIABLE = "AWS_LAMBDA_RUNTIME_API"
@@ -27,6 +28,8 @@ ERROR_CONTENT_TYPE = b"application/vnd.aws.lambda.error+json"
 ERROR_DOCUMENT_LIMIT = 64 * 1024
 """Bytes of an error document in which its type is looked for; a stack trace makes the most of one."""
 
+_ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
+
 
 class Call(Enum):
     """What a request to the Runtime API asks for, as far as it concerns us."""
@@ -39,7 +42,7 @@ class Call(Enum):
 
 
 def read_call(method: bytes, target: bytes) -> tuple[Call, str]:
-    """Tell what a request asks for; with it the request id, empty where the path has none.
+    """Tell what a request asks for; with it the request id as the path has it, empty where it has none.
 
     The version (`2018-06-01`) is not looked at: a later one that keeps the paths keeps their meaning.
     """
@@ -47,13 +50,31 @@ def read_call(method: bytes, target: bytes) -> tuple[Call, str]:
         case b"GET", [b"", _, b"runtime", b"invocation", b"next"]:
             return Call.NEXT, ""
         case b"POST", [b"", _, b"runtime", b"invocation", request_id, b"response"]:
-            return Call.RESPONSE, request_id.decode("latin-1")
+            return Call.RESPONSE, read_text(request_id)
         case b"POST", [b"", _, b"runtime", b"invocation", request_id, b"error"]:
-            return Call.ERROR, request_id.decode("latin-1")
+            return Call.ERROR, read_text(request_id)
         case b"GET", [b"", _, b"runtime", b"restore", b"next"]:
             return Call.RESTORE_NEXT, ""
         case _:
             return Call.OTHER, ""
+
+
+def read_text(value: bytes) -> str:
+    """The text of a header's value or of a part of a path: UTF-8, or Latin-1 if it cannot be that."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def possible_ids(in_the_path: str) -> list[str]:
+    """The request ids that a part of a path can stand for, the likeliest first.
+
+    As it is, since most clients write the id there as they got it; then as one that was percent-encoded.
+    """
+    if "%" not in in_the_path:
+        return [in_the_path]
+    return [in_the_path, read_text(_ENCODED.sub(_decode, in_the_path.encode()))]
 
 
 def is_accepted(status: int) -> bool:
@@ -91,3 +112,7 @@ def read_error_type(document: bytes) -> str:
     named = error.get("errorType") if isinstance(error, dict) else None
     # What goes into an environment can hold neither NUL nor half a character.
     return named if isinstance(named, str) and named.isprintable() else ""
+
+
+def _decode(escape: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escape[1].decode())

@@ -84,6 +84,8 @@ class Settings:
     capture: frozenset[str]
     capture_limit: int
     next_wrapper: str
+    ambient: frozenset[str]
+    """The frameworks in Node that are given a `waitUntil`."""
     max_concurrency: int | None
     """How many invocations can be in flight at once on Lambda Managed Instances; elsewhere None."""
     observer_fd: int | None
@@ -161,6 +163,10 @@ def _capture(text: str) -> frozenset[str]:
     return _some_of(text, ["event", "response"])
 
 
+def _ambient(text: str) -> frozenset[str]:
+    return _some_of(text, ["next", "vercel"])
+
+
 COMMAND = Variable(
     "COMMAND", "", "The post command: what runs after each invocation.", "any command of the shell", _text
 )
@@ -218,6 +224,13 @@ CAPTURE_LIMIT = Variable(
 NEXT_WRAPPER = Variable(
     "NEXT_WRAPPER", "", "Another exec wrapper, to start the handler through.", "a path", _wrapper
 )
+AMBIENT = Variable(
+    "AMBIENT",
+    "",
+    "Which frameworks in the handler's Node find a waitUntil of ours, such as Next's after().",
+    "next, vercel, or both with a comma between",
+    _ambient,
+)
 DISABLED = Variable(
     "DISABLED", "", "A reason to start the handler as if we were not there.", "any text", _text
 )
@@ -235,6 +248,7 @@ VARIABLES: tuple[Variable[object], ...] = (
     CAPTURE,
     CAPTURE_LIMIT,
     NEXT_WRAPPER,
+    AMBIENT,
     LOG_LEVEL,
     DISABLED,
 )
@@ -307,6 +321,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         capture=reader.read(CAPTURE),
         capture_limit=reader.read(CAPTURE_LIMIT),
         next_wrapper=reader.read(NEXT_WRAPPER),
+        ambient=reader.read(AMBIENT),
         max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
         observer_fd=reader.read_number(OBSERVER_FD.full_name),
     )

@@ -10,9 +10,9 @@ from functools import partial
 import trio
 
 from . import build
-from .exits import exit_status, why_not_started
+from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
-from .invocation import Invocation
+from .invocation import Invocation, Invocations
 from .origin import ignored_signals
 from .post.command import CommandRunner
 from .post.work import PostWork
@@ -21,15 +21,6 @@ from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import OBSERVER_FD, Settings
 
-FORWARDED = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,  # makes a JVM print its threads
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
-"""Signals that are meant for the handler when they reach us."""
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 """Those after which there is no more post work: what is under way is cut off, and what begins later."""
 CUTTING = frozenset({signal.SIGHUP})
@@ -60,12 +51,15 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
         argv = [settings.next_wrapper, *argv]
     ignored = ignored_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
-    with _listen() as listener, trio.open_signal_receiver(*FORWARDED) as signals:
+    with _listen() as listener, trio.open_signal_receiver(*ENDING) as signals:
         address = "{}:{}".format(*listener.getsockname())
         async with trio.open_nursery() as nursery:
             try:
                 handler = await start_handler(
-                    nursery, argv, {**handler_environment, ADDRESS_VARIABLE: address}, ignored
+                    nursery,
+                    argv,
+                    {**_with_ambient(settings, handler_environment, report), ADDRESS_VARIABLE: address},
+                    ignored,
                 )
             except OSError as error:
                 message, status = why_not_started(error, argv[0])
@@ -74,10 +68,11 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             report.observe("handler-started", pid=handler.pid)
 
             run_command = CommandRunner(settings, handler_environment, report).run
-            post_work = PostWork(nursery, run_command, settings, report)
-            relay = Relay(settings, post_work, report, partial(_has_knocked, _watch(listener)))
+            invocations = Invocations(settings.max_concurrency or 1)
+            post_work = PostWork(nursery, invocations, run_command, settings, report)
+            relay = Relay(settings, invocations, post_work, report, partial(_has_knocked, _watch(listener)))
             nursery.start_soon(_accept, listener, relay, nursery)
-            nursery.start_soon(_forward, signals, handler, post_work)
+            nursery.start_soon(_forward, signals, handler, post_work, report)
             await handler.wait()
             # What the handler sent before it exited is still in the sockets that it left behind.
             await trio.sleep(_LAST_WORDS)
@@ -90,6 +85,25 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     status = exit_status(handler.returncode or 0)
     report.observe("handler-ended", status=status)
     return status
+
+
+def _with_ambient(settings: Settings, environment: dict[str, str], report: Report) -> dict[str, str]:
+    """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
+    if not settings.ambient:
+        return environment
+    from .ambient import (
+        IN_LAYER,
+        preload_file,
+        with_preload,
+    )  # whoever does not ask for it does not pay for it
+
+    path = preload_file(environment)
+    if path is None:
+        report.warn(
+            f"AMBIENT does nothing: post-runner/ambient.js is neither in {IN_LAYER} nor with the function"
+        )
+        return environment
+    return with_preload(environment, path)
 
 
 def _until_last_deadline(invocations: Sequence[Invocation], now: float) -> float:
@@ -135,10 +149,21 @@ def _has_knocked(watch: select.poll) -> bool:
     return bool(watch.poll(0))
 
 
-async def _forward(signals: AsyncIterator[int], handler: trio.Process, post_work: PostWork) -> None:
-    """Pass signals on to the handler, first of all: it must not see its poll closed before it is told why."""
+async def _forward(
+    signals: AsyncIterator[int], handler: trio.Process, post_work: PostWork, report: Report
+) -> None:
+    """Pass on to the handler whatever would end us: it is meant for the handler, and does with it what it would do.
+
+    That comes first of all: the handler must not see its poll closed before it is told why.
+    """
     async for number in signals:
-        handler.send_signal(signal.Signals(number))
+        try:
+            handler.send_signal(number)
+        except PermissionError:
+            report.warn(
+                f"{signal_name(number)} may not be passed on, for the handler has become another user; "
+                "we end when it does"
+            )
         if number in STOPPING:
             post_work.shut_down()
         elif number in CUTTING:

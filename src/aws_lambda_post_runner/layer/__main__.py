@@ -116,9 +116,9 @@ def _link(debian: Debian, architecture: str, site: Path, work: Path, target: Pat
 
 def _add_helpers(content: Path) -> None:
     """Add what handlers import to ask for post work: from /opt/python in Python, from /opt/nodejs in Node."""
-    without_bytecode = shutil.ignore_patterns("__pycache__")
+    left_out = shutil.ignore_patterns("__pycache__", "README.md")
     helper = _SOURCES.parent.parent / "post_runner"
-    shutil.copytree(helper, content / "python" / "post_runner", ignore=without_bytecode)
+    shutil.copytree(helper, content / "python" / "post_runner", ignore=left_out)
     shutil.copytree(_SOURCES / "nodejs" / "post-runner", content / "nodejs" / "node_modules" / "post-runner")
 
 

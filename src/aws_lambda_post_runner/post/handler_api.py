@@ -9,9 +9,10 @@ Runtime API's own form. Nothing that is asked here is ever sent on, and none of 
 """
 
 import os
+from itertools import chain
 
-from aws_lambda_post_runner.invocation import InFlight, Invocation
-from aws_lambda_post_runner.runtime_api import error_document
+from aws_lambda_post_runner.invocation import Invocation, Invocations, State
+from aws_lambda_post_runner.runtime_api import error_document, possible_ids, read_text
 
 from .work import PostWork
 
@@ -30,24 +31,24 @@ _ACCEPTED: Answer = 202, b'{"status":"OK"}'
 class HandlerApi:
     """Answers the handler's own requests."""
 
-    def __init__(self, in_flight: InFlight, post_work: PostWork) -> None:
-        self._in_flight = in_flight
+    def __init__(self, invocations: Invocations, post_work: PostWork) -> None:
+        self._invocations = invocations
         self._post_work = post_work
 
     def answer(self, method: bytes, target: bytes, body: bytes | None) -> Answer:
         """Do what is asked. `body` is None if it was larger than WORK_LIMIT."""
         match method, target.split(b"/")[2:]:
             case b"POST", [b"v1", b"invocation", request_id, b"work"]:
-                return self._add_work(request_id.decode("latin-1"), body)
+                return self._add_work(read_text(request_id), body)
             case b"POST", [b"v1", b"invocation", request_id, b"wait"]:
-                return self._add_wait(request_id.decode("latin-1"))
+                return self._add_wait(read_text(request_id))
             case b"DELETE", [b"v1", b"wait", token]:
                 return self._end_wait(token.decode("latin-1"))
             case _:
                 return _problem(404, "there is no such request", "NotFound")
 
     def _add_work(self, request_id: str, body: bytes | None) -> Answer:
-        found = self._find(request_id, self._in_flight.all())
+        found = self._find(request_id, State.IN_FLIGHT, State.REFUSED)
         if not isinstance(found, Invocation):
             return found
         if not self._post_work.may_run_commands:
@@ -59,8 +60,7 @@ class HandlerApi:
 
     def _add_wait(self, request_id: str) -> Answer:
         # Of an answered invocation whose post work is not done, something more can still be waited for.
-        settled = [each.invocation for each in self._post_work.under_way]
-        found = self._find(request_id, self._in_flight.all() or settled, settled)
+        found = self._find(request_id, State.IN_FLIGHT, State.REFUSED, State.SETTLED)
         if not isinstance(found, Invocation):
             return found
         if len(found.waits) >= WAIT_LIMIT:
@@ -71,25 +71,25 @@ class HandlerApi:
         return 201, b'{"token":"%b"}' % token.encode()
 
     def _end_wait(self, token: str) -> Answer:
-        settled = [each.invocation for each in self._post_work.under_way]
-        for invocation in self._in_flight.all() + settled:
+        for invocation in self._invocations.in_state(*State):
             if token in invocation.waits:
                 invocation.waits.remove(token)
-                self._post_work.wait_ended()
+                self._post_work.waits_changed()
                 return _ACCEPTED
         return _problem(404, "there is no such wait, or it has ended", "InvalidToken")
 
-    def _find(
-        self, request_id: str, current: list[Invocation], others: list[Invocation] | None = None
-    ) -> Invocation | Answer:
+    def _find(self, request_id: str, *states: State) -> Invocation | Answer:
+        """The invocation that is meant, in one of these states; of several the one whose state comes first."""
+        by_state = [self._invocations.in_state(state) for state in states]
         if request_id == "current":
-            current = [each for each in current if not each.refused] or current
+            current = next(filter(None, by_state), [])
             if len(current) == 1:
                 return current[0]
             return _problem(409, f"{len(current)} invocations are in flight, not one", "NotOneInvocation")
-        for invocation in current + (others or []):
-            if invocation.request_id == request_id:
-                return invocation
+        for possible_id in possible_ids(request_id):
+            for invocation in chain(*by_state):
+                if invocation.request_id == possible_id:
+                    return invocation
         return _problem(404, "no such invocation is in flight", "InvalidRequestID")
 
 

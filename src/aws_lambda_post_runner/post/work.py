@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import trio
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocation, Outcome, Settled, budget_for
+from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Outcome, Settled, budget_for
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Mode, Settings
 
@@ -36,9 +36,15 @@ class PostWork:
     """All post work of this execution environment. Its tasks live in `nursery`, which the supervisor owns."""
 
     def __init__(
-        self, nursery: trio.Nursery, run_command: RunCommand, settings: Settings, report: Report
+        self,
+        nursery: trio.Nursery,
+        invocations: Invocations,
+        run_command: RunCommand,
+        settings: Settings,
+        report: Report,
     ) -> None:
         self._nursery = nursery
+        self._invocations = invocations
         self._run_command = run_command
         self._settings = settings
         self._report = report
@@ -59,15 +65,12 @@ class PostWork:
         """Whether there is an outcome after which a command runs."""
         return self._settings.modes != {Mode.WAIT_UNTIL}
 
-    @property
-    def under_way(self) -> list[Settled]:
-        """The settled invocations whose post work is not done."""
-        return list(self._under_way)
-
     def begin(self, settled: Settled) -> None:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
         if not self._wants_command(settled) and not settled.invocation.waits:
+            self._invocations.end(settled.invocation)
             return
+        self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
         if self._is_shut_down:
             work.cut()
@@ -80,9 +83,9 @@ class PostWork:
 
     async def finish(self) -> None:
         """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
-        for settled in self.under_way:
-            self._give_up_waits(settled.invocation, "the handler exited")
-        self.wait_ended()
+        for settled in self._under_way:
+            self._give_up_waits(settled, "exit")
+        self.waits_changed()
         while self._under_way:
             await self._progress.park()
 
@@ -96,7 +99,7 @@ class PostWork:
         self._is_shut_down = True
         self.cut()
 
-    def wait_ended(self) -> None:
+    def waits_changed(self) -> None:
         """Something that the handler asked to wait for has ended; look again who still waits."""
         self._progress.unpark_all()
 
@@ -122,6 +125,7 @@ class PostWork:
             self._report.post_work_failed(settled, error)
         finally:
             del self._under_way[settled]
+            self._invocations.end(settled.invocation)
             self._progress.unpark_all()
 
     async def _see_waits_end(self, settled: Settled, work: _Work, budget: Budget) -> None:
@@ -134,14 +138,11 @@ class PostWork:
             while waits:
                 await self._progress.park()
         expired = len(waits)
-        why = "the shutdown" if work.is_cut else f"the {budget.bound_by}"
-        self._give_up_waits(settled.invocation, why)
+        self._give_up_waits(settled, "shutdown" if work.is_cut else budget.bound_by)
         self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=expired)
 
-    def _give_up_waits(self, invocation: Invocation, why: str) -> None:
-        waits = invocation.waits
+    def _give_up_waits(self, settled: Settled, cut_off_by: str) -> None:
+        waits = settled.invocation.waits
         if waits:
-            self._report.warn(
-                f"{len(waits)} of the handler's waits did not end before {why}", invocation.request_id
-            )
+            self._report.waits_cut_off(settled, len(waits), cut_off_by)
             waits.clear()

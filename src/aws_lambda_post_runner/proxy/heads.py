@@ -20,6 +20,8 @@ HOP_BY_HOP = frozenset(
 
 `Expect: 100-continue` is among them because we answer it ourselves, as soon as the body is wanted.
 """
+_OF_EVERY_MESSAGE = frozenset({b"content-length", b"host"})
+"""Headers that stay though `Connection` names them: without them the message would be another one, or none."""
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"host", b"connection", b"trailer"})
 """Headers that may not come as trailers, where they could only mislead (RFC 9110, 6.5.1)."""
 _TWO_LENGTHS = re.compile(rb"(?i)\ncontent-length:[^\n]*,")
@@ -181,9 +183,13 @@ def _by_name(event: h11.Request | h11.InformationalResponse | h11.Response) -> d
 
 
 def _asks_to_close(event: h11.Request | h11.Response, headers: dict[bytes, bytes]) -> bool:
-    if b"connection" not in headers:
-        return False
-    return any(name == b"connection" and b"close" in value.lower() for name, value in event.headers)
+    return b"connection" in headers and b"close" in _named_by_connection(event)
+
+
+def _named_by_connection(event: h11.Request | h11.InformationalResponse | h11.Response) -> set[bytes]:
+    """The words of its `Connection` headers, in lower case: `close`, or names of headers (RFC 9110, 7.6.1)."""
+    lists = [value for name, value in event.headers if name == b"connection"]
+    return {word.strip().lower() for value in lists for word in value.split(b",")}
 
 
 def _end_to_end(
@@ -192,7 +198,12 @@ def _end_to_end(
     raw = event.headers.raw_items()
     if HOP_BY_HOP.isdisjoint(headers):
         return raw
-    return [item for item, (name, _) in zip(raw, event.headers, strict=True) if name not in HOP_BY_HOP]
+    named = _named_by_connection(event) - _OF_EVERY_MESSAGE
+    return [
+        item
+        for item, (name, _) in zip(raw, event.headers, strict=True)
+        if name not in HOP_BY_HOP and name not in named
+    ]
 
 
 def _without_length(headers: Headers) -> Headers:

@@ -7,12 +7,12 @@ and Lambda starts it anew.
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 
 from trio.lowlevel import ParkingLot, checkpoint
 
 from aws_lambda_post_runner import runtime_api
-from aws_lambda_post_runner.invocation import InFlight, Invocation, Outcome, Settled
+from aws_lambda_post_runner.invocation import Invocation, Invocations, Outcome, Settled
 from aws_lambda_post_runner.post import handler_api
 from aws_lambda_post_runner.post.capture import Capture
 from aws_lambda_post_runner.post.handler_api import HandlerApi
@@ -21,6 +21,7 @@ from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.runtime_api import Call
 from aws_lambda_post_runner.settings import Settings
 
+from .ask import ask
 from .heads import Headers, Malformed, RequestHead, ResponseHead
 from .polls import Poll, Polls
 from .pool import Pool
@@ -34,7 +35,12 @@ class Relay:
     """What all handler connections have in common. Its tasks live in the nursery that calls `serve`."""
 
     def __init__(
-        self, settings: Settings, post_work: PostWork, report: Report, has_knocked: Callable[[], bool]
+        self,
+        settings: Settings,
+        invocations: Invocations,
+        post_work: PostWork,
+        report: Report,
+        has_knocked: Callable[[], bool],
     ) -> None:
         """`has_knocked` tells whether a connection of the handler's waits to be accepted."""
         self._capture = settings.capture
@@ -44,8 +50,8 @@ class Relay:
         self._has_knocked = has_knocked
         self._pool = Pool(settings.runtime_api)
         self._polls = Polls()
-        self._in_flight = InFlight(settings.max_concurrency or 1)
-        self._handler_api = HandlerApi(self._in_flight, post_work)
+        self._invocations = invocations
+        self._handler_api = HandlerApi(invocations, post_work)
         self._handlers: set[HandlerWire] = set()
         self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
@@ -135,8 +141,7 @@ class Relay:
         wire = None
         try:
             wire = await self._pool.take()
-            await self._ask(handler, request, wire)
-            response = await self._receive_response(handler, request, wire)
+            _, response = await ask(handler, request, wire)
         except BaseException:
             poll.leave(None)
             self._polls.end(poll)
@@ -183,9 +188,9 @@ class Relay:
         if not runtime_api.is_accepted(response.status):
             await self._deliver(handler, wire, response)
             return request.keep_alive
-        invocation = self._in_flight.add(response.headers)
+        invocation = self._invocations.add(response.headers)
         if self._one_at_a_time:
-            self._in_flight.end_all_but(invocation)
+            self._invocations.end_others(invocation)
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
@@ -196,26 +201,27 @@ class Relay:
         self, handler: HandlerWire, request: RequestHead, request_id: str, outcome: Outcome
     ) -> bool:
         """Send the handler's answer on, settle the invocation when it was taken, and acknowledge."""
-        tap = self._capture_of("response")
-        if tap is None and outcome is Outcome.ERROR:
-            tap = Capture(runtime_api.ERROR_DOCUMENT_LIMIT)
+        captured = self._capture_of("response")
+        document = Capture(runtime_api.ERROR_DOCUMENT_LIMIT) if outcome is Outcome.ERROR else None
+        tap = _tap_of(captured, document)
         invocation = self._find(request, request_id)
         self._being_answered.append(invocation)
         try:
             wire = await self._pool.take()
             try:
-                trailers = await self._ask(handler, request, wire, tap)
-                response = await self._receive_response(handler, request, wire)
+                trailers, response = await ask(handler, request, wire, tap)
                 await self._hear_others(handler)
             except BaseException:
                 wire.close()
                 raise
-            if runtime_api.ends_invocation(response.status):
-                self._in_flight.settle(invocation)
-            else:
-                invocation.refused = True
             if runtime_api.is_accepted(response.status):
-                self._settle(invocation, outcome, request, trailers, tap)
+                if captured is not None:
+                    invocation.captured["response"] = captured.pieces
+                self._settle(invocation, outcome, request, trailers, document)
+            elif runtime_api.ends_invocation(response.status):
+                self._invocations.end(invocation)
+            else:
+                self._invocations.refuse(invocation)
         finally:
             self._being_answered.remove(invocation)
             self._answer_arrived.unpark_all()
@@ -235,8 +241,13 @@ class Relay:
             await checkpoint()
 
     def _find(self, request: RequestHead, request_id: str) -> Invocation:
-        invocation_id = request.headers.get(runtime_api.INVOCATION_ID, b"").decode("latin-1")
-        return self._in_flight.find(request_id, invocation_id) or Invocation(request_id, invocation_id)
+        invocation_id = runtime_api.read_text(request.headers.get(runtime_api.INVOCATION_ID, b""))
+        possible_ids = runtime_api.possible_ids(request_id)
+        for possible_id in possible_ids:
+            invocation = self._invocations.find(possible_id, invocation_id)
+            if invocation is not None:
+                return invocation
+        return Invocation(possible_ids[-1], invocation_id)
 
     def _settle(
         self,
@@ -244,18 +255,16 @@ class Relay:
         outcome: Outcome,
         request: RequestHead,
         trailers: Headers,
-        tap: Capture | None,
+        document: Capture | None,
     ) -> None:
         """The caller has its answer: post work begins, and from here on polls are held."""
-        if tap is not None and "response" in self._capture:
-            invocation.captured["response"] = tap.pieces
         failed_half_way = dict(trailers).get(runtime_api.ERROR_TYPE)
         if failed_half_way is not None:
             outcome = Outcome.ERROR
         header = failed_half_way or request.headers.get(runtime_api.ERROR_TYPE, b"")
-        error_type = header.decode("latin-1")
-        if not error_type and outcome is Outcome.ERROR and tap is not None:
-            error_type = runtime_api.read_error_type(tap.body or b"")
+        error_type = runtime_api.read_text(header)
+        if not error_type and document is not None:
+            error_type = runtime_api.read_error_type(document.body or b"")
         settled = Settled(invocation, outcome, error_type)
         if self._report.observed:
             self._report.observe("settled", requestId=invocation.request_id, outcome=outcome.value)
@@ -265,8 +274,7 @@ class Relay:
         """Relay what does not concern us: the Extensions, Logs and Telemetry APIs, SnapStart, what is to come."""
         wire = await self._pool.take()
         try:
-            await self._ask(handler, request, wire)
-            response = await self._receive_response(handler, request, wire)
+            _, response = await ask(handler, request, wire)
         except BaseException:
             wire.close()
             raise
@@ -288,45 +296,36 @@ class Relay:
         await handler.respond(request, status, b"application/json", document)
         return request.keep_alive
 
-    async def _ask(
-        self, handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire, tap: Tap | None = None
-    ) -> Headers:
-        """Send a request on, body and all; return its trailers."""
-        if request.expects_continue:
-            await handler.invite_body(request)
-        wire.queue_request(request)
-        try:
-            return await handler.pass_body(wire, tap)
-        except Hangup as hangup:
-            if hangup.wire is handler:
-                raise
-        # The Runtime API has stopped reading, perhaps because it has answered already (413). The handler can
-        # read that answer only if we take the rest of its body: it would be reset if we closed before.
-        await handler.drop_body()
-        return []
-
-    async def _receive_response(
-        self, handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire
-    ) -> ResponseHead:
-        """The head of the final response; informational ones before it are passed on."""
-        response = await wire.receive_response(request)
-        while response.status < 200:
-            # We have sent our own 100 Continue, and HTTP/1.0 knows none of these.
-            if request.speaks_11 and response.status != 100:
-                with suppress(Hangup):
-                    await handler.flush(response.onward)
-            response = await wire.receive_response(request)
-        return response
-
     async def _deliver(
         self, handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead, tap: Tap | None = None
     ) -> None:
-        """Send a response to the handler; the connection to the Runtime API is free after it."""
+        """Send a response to the handler; the connection to the Runtime API is free after it.
+
+        What the handler still sends of a request that was refused early is taken: closing before would reset the
+        connection, and the refusal would be lost.
+        """
         try:
             handler.queue_response(response)
             await wire.pass_body(handler, tap)
         finally:
             self._pool.give_back(wire)
+        await handler.drop_body()
 
     def _capture_of(self, name: str) -> Capture | None:
         return Capture(self._capture_limit) if name in self._capture else None
+
+
+def _tap_of(*captures: Capture | None) -> Tap | None:
+    """What lets each of these captures see a body that passes; None if there is none."""
+    match [capture for capture in captures if capture is not None]:
+        case []:
+            return None
+        case [capture]:
+            return capture
+        case several:
+            return partial(_show, several)
+
+
+def _show(captures: list[Capture], piece: bytes | memoryview) -> None:
+    for capture in captures:
+        capture(piece)

@@ -333,6 +333,11 @@ class HandlerWire(Wire):
         self._expect_body(parser, head.body)
         return head
 
+    @property
+    def body_is_here(self) -> bool:
+        """Whether the whole body of the request has been received with its head."""
+        return self._parser is None and self._left <= len(self._backlog)
+
     async def invite_body(self, head: RequestHead) -> None:
         """Send `100 Continue` to a client that waits for it; curl does with larger bodies."""
         if head.expects_continue and not self._backlog:
@@ -375,13 +380,9 @@ class RuntimeApiWire(Wire):
         """Whether another exchange can follow: the last one is complete, and the peer keeps the connection."""
         return self._keeps_open and not self._was_cut and not self._left and self._parser is None
 
-    async def flush(self, data: bytes | memoryview = b"") -> None:
-        """Send what is queued and then `data`, together."""
-        try:
-            await super().flush(data)
-        except Hangup:
-            self._was_cut = True
-            raise
+    def cut_off(self) -> None:
+        """Not all of the request has gone out, and no other one can follow it."""
+        self._was_cut = True
 
     @classmethod
     async def connect(cls, address: tuple[str, int]) -> "RuntimeApiWire":

@@ -1,0 +1,46 @@
+"""What web frameworks do after the answer."""
+
+import pytest
+
+from .conftest import Stage, await_freeze, await_line, http_event
+
+
+@pytest.mark.parametrize("name", ["with_fastapi"])
+def test_its_work_begins_with_the_answer_and_ends_before_the_freeze(stage: Stage, name: str) -> None:
+    function = stage.run_python(f"{name}.handler")
+    for _ in range(2):
+        before = len(function.moments)
+        answer = function.invoke(http_event("POST", "/users/ann"))
+        assert (
+            answer.json()["statusCode"] == 200
+        )  # the work waits until we open the gate, and the caller does not
+        stage.open_gate()
+        done = await_line(function, "welcome done", before)
+        assert done < await_freeze(function)
+        stage.close_gate()
+
+
+@pytest.mark.parametrize("name", ["with_fastapi"])
+def test_without_the_runner_its_work_stands_still(stage: Stage, name: str) -> None:
+    function = stage.run_python(f"{name}.handler", runner=False)
+    assert function.invoke(http_event("POST", "/users/ann")).json()["statusCode"] == 200
+    await_freeze(function)
+    stage.open_gate()
+    assert "welcome done" not in function.output
+
+
+@pytest.mark.parametrize("name", ["with_fastapi"])
+def test_its_work_that_fails_is_logged_before_the_freeze_and_harms_nobody(stage: Stage, name: str) -> None:
+    function = stage.run_python(f"{name}.handler")
+    for _ in range(2):
+        before = len(function.moments)
+        answer = function.invoke(http_event("POST", "/fails/after"))
+        assert answer.json()["statusCode"] == 200
+        assert await_line(function, "dividend / divisor", before) < await_freeze(function)
+
+
+@pytest.mark.parametrize("name", ["with_fastapi"])
+def test_it_fails_before_the_answer_as_ever(stage: Stage, name: str) -> None:
+    function = stage.run_python(f"{name}.handler")
+    assert function.invoke(http_event("POST", "/fails/before")).json()["statusCode"] == 500
+    await_freeze(function)

@@ -1,0 +1,56 @@
+"""Whatever signal would end us ends the handler first, and whoever sent it learns how the handler has ended."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+from .conftest import Start
+from .running import RUNNER, WAITING_HANDLER
+
+HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
+STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+OUR_OWN = {signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+ENDING = sorted(signal.valid_signals() - HARMLESS - STOPPING - OUR_OWN - IGNORED_BY_PYTHON)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_that_would_end_us_ends_the_handler_and_we_say_so(start: Start, number: int) -> None:
+    runner = start(COMMAND=":")
+    runner.await_output("127.0.0.1:")
+    runner.signal(number)
+    assert runner.wait() == 128 + number
+    assert runner.events("handler-ended")[0]["status"] == 128 + number
+    assert runner.processes() == []
+
+
+@pytest.mark.parametrize("number", sorted(IGNORED_BY_PYTHON | HARMLESS))
+def test_other_signals_end_neither_us_nor_the_handler(start: Start, number: int) -> None:
+    runner = start(COMMAND=":")
+    runner.await_output("127.0.0.1:")
+    runner.signal(number)
+    runner.end_handler(5)
+    assert runner.wait() == 5
+
+
+MAY_NOT_KILL = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"]
+AS_ANOTHER_USER = ["setpriv", "--reuid=65534"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, of util-linux")
+def test_a_signal_that_may_not_be_passed_on_is_told_in_one_line_and_we_end_when_the_handler_does(
+    start: Start,
+) -> None:
+    runner = start([*AS_ANOTHER_USER, *WAITING_HANDLER], runner=[*MAY_NOT_KILL, *RUNNER], COMMAND=":")
+    connection = runner.connect()
+    runner.signal(signal.SIGTERM)
+    line = runner.stderr.await_line(lambda line: "SIGTERM" in line)
+    assert line.startswith("[WARN]")
+    assert "SIGTERM may not be passed on, for the handler has become another user" in line
+    assert connection.answer("any").status == 202
+    runner.end_handler(6)
+    assert runner.wait() == 6
+    assert runner.said().splitlines()[0] == line
