@@ -72,7 +72,7 @@ IMPORTS: dict[str, set[str]] = {
     "handler": {"trio"},
     "supervisor": {
         "ambient",
-        "boot",
+        "build",
         "exits",
         "handler",
         "invocation",
@@ -98,8 +98,7 @@ IMPORTS: dict[str, set[str]] = {
         "supervisor",
         "trio",
     },
-    "boot": set(),
-    "entry": {"__init__", "boot", "build", "cli.app", "drop_in", "runtime_api"},
+    "entry": {"__init__", "build", "cli.app", "drop_in", "runtime_api"},
     "__main__": {"entry"},
 }
 """What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and

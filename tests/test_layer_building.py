@@ -16,7 +16,6 @@ def test_the_run_path_has_the_core_and_nothing_that_people_type() -> None:
     modules = {module_name(path, PACKAGE).removeprefix(f"{PACKAGE.name}.") for path in run_path(PACKAGE)}
     assert {
         PACKAGE.name,
-        "boot",
         "entry",
         "drop_in",
         "supervisor",
@@ -51,14 +50,15 @@ def test_a_zip_tells_unix_which_files_can_be_executed(tmp_path: Path) -> None:
     assert modes == {"executable": 0o100755, "plain": 0o100644}
 
 
-def test_the_manifest_names_each_part_and_brings_its_licence(tmp_path: Path) -> None:
+def test_the_manifest_names_snapshot_seed_commit_and_each_part_and_brings_its_licence(tmp_path: Path) -> None:
     text = tmp_path / "LICENSE.txt"
     text.write_text("as you like", encoding="utf-8")
     part = Part("CPython (somebody's)", "3", "PSF-2.0", (text,))
-    zips.describe(zips.Build("x86_64", "1.2", "abc"), [part], ["3.11"], tmp_path / "content")
+    build = zips.Build("x86_64", "1.2", "abc")
+    zips.describe(build, [part], "f00d", tmp_path / "content")
     private = tmp_path / "content" / zips.PRIVATE
     manifest = (private / "manifest.json").read_text(encoding="utf-8")
-    for said in ('"1.2"', '"abc"', '"x86_64"', '"3.11"', "somebody's", '"PSF-2.0"'):
+    for said in ('"1.2"', '"abc"', '"x86_64"', '"f00d"', str(build.hash_seed), "somebody's", '"PSF-2.0"'):
         assert said in manifest
     assert (private / "licences" / "CPython-LICENSE.txt").read_text(encoding="utf-8") == "as you like"
 

@@ -3,6 +3,7 @@
 Everything that runs before the handler is started costs a cold start, so nothing here imports the command line.
 """
 
+import gc
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -57,6 +58,7 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
     for line in unknown_variables(environment):
         Report(settings.level, json_log=settings.json_log).warn(line)
 
+    gc.freeze()  # what is imported stays: it need not be looked through again, least of all at the exit
     return trio.run(supervise, settings, argv, environment)
 
 

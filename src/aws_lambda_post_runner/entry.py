@@ -45,10 +45,7 @@ def _nearly_ours(word: str) -> str:
 
 
 def _run_handler(argv: list[str]) -> int:
-    from . import boot
-
-    boot.prepare()
-    from .drop_in import run
+    from .drop_in import run  # a command of ours, `--version` first of all, does not need trio
 
     return run(argv, os.environ)
 

@@ -6,23 +6,20 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 
-from . import boot
+from . import build
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
 from .origin import ignored_signals
 from .post.command import CommandRunner
+from .post.work import PostWork
+from .proxy.relay import Relay
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import OBSERVER_FD, Settings
-
-if TYPE_CHECKING:
-    from .post.work import PostWork
-    from .proxy.relay import Relay
 
 STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 """Those after which there is no more post work: what is under way is cut off, and what begins later."""
@@ -42,9 +39,11 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     """Run the handler with us between it and the Runtime API; return the status to exit with.
 
     The handler is started as soon as the listener listens, since some clients give a connection one second
-    (aws-lambda-cpp, runtime.cpp). What relays is imported only then, while the handler boots.
+    (aws-lambda-cpp, runtime.cpp).
     """
     report = Report(settings.level, json_log=settings.json_log, observer_fd=settings.observer_fd)
+    if build.STARTED:
+        report.debug(build.STARTED)
     handler_environment = {
         name: value for name, value in environment.items() if name != OBSERVER_FD.full_name
     }
@@ -68,10 +67,6 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
                 return status
             report.observe("handler-started", pid=handler.pid)
 
-            from .post.work import PostWork
-            from .proxy.relay import Relay
-
-            boot.finish()
             run_command = CommandRunner(settings, handler_environment, report).run
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
@@ -128,7 +123,7 @@ def _listen() -> socket.socket:
     return listener
 
 
-async def _accept(listener: socket.socket, relay: "Relay", nursery: trio.Nursery) -> None:
+async def _accept(listener: socket.socket, relay: Relay, nursery: trio.Nursery) -> None:
     """Give each handler connection a task of its own, which owns it."""
     while True:
         await trio.lowlevel.wait_readable(listener)
@@ -155,7 +150,7 @@ def _has_knocked(watch: select.poll) -> bool:
 
 
 async def _forward(
-    signals: AsyncIterator[int], handler: trio.Process, post_work: "PostWork", report: Report
+    signals: AsyncIterator[int], handler: trio.Process, post_work: PostWork, report: Report
 ) -> None:
     """Pass on to the handler whatever would end us: it is meant for the handler, and does with it what it would do.
 

@@ -1,8 +1,8 @@
-"""`python -m aws_lambda_post_runner.layer`: builds the layers' zips.
+"""`python -m aws_lambda_post_runner.layer`: builds the layers' zips and the bare executables.
 
-aws-lambda-post-runner-VERSION-x86_64.zip and -arm64.zip hold one executable, CPython with all that the run path needs
-frozen in, for any managed runtime; -python.zip holds modules and their bytecode, for the Python runtimes. Each has
-`aws-lambda-post-runner` and `entry.sh` at its root, a manifest in a private folder, and the helpers for handlers.
+For each processor the folder gets aws-lambda-post-runner-VERSION-PROCESSOR, an executable that starts from a snapshot
+of CPython with all that the run path needs, and the same in a .zip, for any managed runtime: with `entry.sh` beside it,
+a manifest in a private folder, and the helpers for handlers.
 """
 
 import argparse
@@ -14,18 +14,13 @@ from pathlib import Path
 
 import aws_lambda_post_runner
 
-from . import zips
+from . import snapshot, zips
 from .linking import link, write_tables
-from .modules import PACKAGE, CompilationError, compiled, needed, run_path
+from .modules import PACKAGE, CompilationError, compiled, run_path
 from .parts import PYPI, Debian, Part, PartMissingError, from_pypi, linker
 
-SELF_CONTAINED = {"x86_64": "amd64", "arm64": "arm64"}
+LAYERS = {"x86_64": "amd64", "arm64": "arm64"}
 """What Lambda calls the processors, and what Debian does."""
-
-LAYERS = (*SELF_CONTAINED, "python")
-
-VERSIONS = tuple(f"3.{minor}" for minor in range(11, 16))
-"""Pythons that bytecode is compiled for, if they are found here; others of Lambda's compile at each cold start."""
 
 _SOURCES = Path(__file__).parent
 
@@ -38,37 +33,43 @@ def main() -> None:
     parser.add_argument(
         "layers", nargs="*", metavar="LAYER", help=f"of {', '.join(LAYERS)}; all if none is named"
     )
-    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the zips")
+    parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for what is built")
     arguments = parser.parse_args()
+    unknown = [layer for layer in arguments.layers if layer not in LAYERS]
+    if unknown:
+        parser.error(f"there is no layer {unknown[0]!r}; there are {', '.join(LAYERS)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     try:
         for layer in arguments.layers or LAYERS:
-            print(build(layer, arguments.out))
-    except (PartMissingError, CompilationError) as error:
+            for path in build(layer, arguments.out):
+                print(path)
+    except (PartMissingError, CompilationError, snapshot.SnapshotError) as error:
         sys.exit(f"{parser.prog}: {error}")
 
 
-def build(layer: str, out: Path) -> Path:
-    """Build one layer's zip in the folder `out`; return its path."""
+def build(layer: str, out: Path) -> tuple[Path, Path]:
+    """Build one layer in the folder `out`; return the paths of its zip and of the bare executable."""
     identity = zips.Build(layer, aws_lambda_post_runner.__version__, _commit())
-    target = (out / f"aws-lambda-post-runner-{identity.version}-{layer}.zip").resolve()
+    bare = (out / f"aws-lambda-post-runner-{identity.version}-{layer}").resolve()
+    archive = bare.with_name(f"{bare.name}.zip")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         content, site = work / "content", work / "site"
         (content / zips.PRIVATE).mkdir(parents=True)
+        executable = content / "aws-lambda-post-runner"
         parts = _stage(site, identity)
-        bytecode: list[str] = []
-        if layer in SELF_CONTAINED:
-            parts += _self_contained(SELF_CONTAINED[layer], site, work, content / "aws-lambda-post-runner")
-        else:
-            bytecode = _python(site, work, content)
+        debian = Debian(work / "apt")
+        parts += _link(debian, LAYERS[layer], site, work, executable)
+        emulator = debian.emulator(LAYERS[layer], work / "emulator")
+        seal = snapshot.attach(executable, emulator, identity.hash_seed, work)
         shutil.copy(_SOURCES / "entry.sh", content)
         _add_helpers(content)
-        for executable in ("entry.sh", "aws-lambda-post-runner"):
-            (content / executable).chmod(0o755)
-        zips.describe(identity, parts, bytecode, content)
-        zips.write(content, target)
-    return target
+        for each in (content / "entry.sh", executable):
+            each.chmod(0o755)
+        zips.describe(identity, parts, seal, content)
+        zips.write(content, archive)
+        shutil.copy(executable, bare)
+    return archive, bare
 
 
 def _commit() -> str:
@@ -81,63 +82,36 @@ def _commit() -> str:
 
 
 def _stage(site: Path, identity: zips.Build) -> list[Part]:
-    """Put our modules of the run path, told which build they are, and the packages that they need into `site`."""
+    """Put our modules of the run path, told which build they are, and all that they need into the folder `site`."""
     package = site / PACKAGE
     package.mkdir(parents=True)
     for path in run_path(_SOURCES.parent):
         target = package / path.relative_to(_SOURCES.parent)
         target.parent.mkdir(exist_ok=True)
         shutil.copy(path, target)
-    line = f'BUILD = "layer {identity.layer}, commit {identity.commit}"\n'
-    (package / "build.py").write_text(line, encoding="utf-8")
+    shutil.copy(_SOURCES / "start.py", package)
+    shutil.copytree(_SOURCES / "absent", site, dirs_exist_ok=True)
+    _name_build(package / "build.py", identity)
     return [from_pypi(name, site) for name in PYPI]
 
 
-def _self_contained(architecture: str, site: Path, work: Path, target: Path) -> list[Part]:
+def _name_build(source: Path, identity: zips.Build) -> None:
+    """Replace, in our module that tells which build it is, what it says."""
+    before = 'BUILD = "source"\n'
+    after = f'BUILD = "layer {identity.layer}, commit {identity.commit}"\n'
+    source.write_text(source.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
+
+
+def _link(debian: Debian, architecture: str, site: Path, work: Path, target: Path) -> list[Part]:
     """Make the executable for one of Debian's architectures; return what it is made of beside the modules."""
-    debian = Debian(work / "apt")
     host, linked, tables = work / "host", work / "linked", work / "tables"
     for folder in (host, linked, tables):
         folder.mkdir()
     debian.cpython(debian.architecture, host)
-    python = debian.interpreter(host)
-    remembered = site / PACKAGE / "remembered.py"
-    listing = needed(python, site, remembered)
-    for path in (remembered, Path(shutil.copy(_SOURCES / "start.py", site / PACKAGE))):
-        listing += f"{PACKAGE}.{path.stem}\t{path}\t\n"
-    write_tables(listing, compiled(python, listing, work), tables)
+    write_tables(compiled(debian.interpreter(host), site, work), tables)
     part = debian.cpython(architecture, linked)
     link(architecture, tables, linked, target)
     return [part, linker()]
-
-
-def _python(site: Path, work: Path, content: Path) -> list[str]:
-    """Lay out the layer for Python runtimes; return the versions that it has bytecode for."""
-    private = content / zips.PRIVATE
-    library = private / "lib"
-    site.rename(library)
-    shutil.copy(_SOURCES / "python_launcher.py", content / "aws-lambda-post-runner")
-    versions: list[str] = []
-    used: set[str] = set()
-    for version in VERSIONS:
-        python = shutil.which(f"python{version}")
-        if python and subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0:
-            # The standard library is the runtime's own, and may be of another patch release than the one here.
-            listing = [
-                line
-                for line in needed(Path(python), library, work / "remembered").splitlines()
-                if f"\t{library}/" in line
-            ]
-            target = private / f"cpython-{version.replace('.', '')}.bin"
-            compiled(Path(python), "\n".join(listing), work).rename(target)
-            versions.append(version)
-            used.update(line.split("\t")[1] for line in listing)
-    if not versions:
-        raise PartMissingError(f"none of python{', python'.join(VERSIONS)} is on the PATH")
-    for path in library.rglob("*.py"):
-        if str(path) not in used:
-            path.unlink()
-    return versions
 
 
 def _add_helpers(content: Path) -> None:

@@ -1,15 +1,18 @@
-"""Compiles modules, run by the interpreter whose bytecode it is to be: `compile.py LIST FILE`.
+"""Compiles what the run path needs, run by the interpreter whose bytecode it is to be: `compile.py SITE FILE NAME…`.
 
-LIST has the lines that record.py prints. FILE gets the interpreter's magic number, and after it, marshalled, what
-launcher.c and python_launcher.py take: for each module that has a source its name, whether it is a package, and its
-code, marshalled too.
+Every NAME is imported, from the folder SITE before all others. FILE then gets, marshalled, what write_tables takes: of
+each module that is loaded its name, whether it is a package, and its code, marshalled too; and the names of those that
+are written in C.
 """
 
 import ast
 import marshal
 import sys
-from importlib.util import MAGIC_NUMBER
+from importlib import import_module
 from pathlib import Path
+
+UNLINKED = ("zlib",)
+"""Modules in C that this interpreter has and the executable has not, for they need libraries: ours can do without."""
 
 
 def summarised(source: bytes) -> ast.Module:
@@ -31,13 +34,25 @@ def summarised(source: bytes) -> ast.Module:
     return tree
 
 
-listing, target = map(Path, sys.argv[1:])
+site, target, *names = sys.argv[1:]
+sys.path.insert(0, site)
+for name in UNLINKED:
+    sys.modules[name] = None  # type: ignore[assignment] # which makes `import` fail, as there
+for name in names:
+    import_module(name)
+
 modules = {}
-for line in listing.read_text(encoding="utf-8").splitlines():
-    name, origin, kind = line.split("\t")
-    if origin.endswith(".py"):
+in_c = []
+for name, module in sorted(sys.modules.items()):
+    spec = getattr(module, "__spec__", None)
+    if spec is None or name != spec.name:
+        continue  # this script, or a module under a second name
+    if spec.origin == "built-in":
+        in_c.append(name)
+    elif spec.origin.endswith(".py"):  # not those that CPython itself has frozen
+        is_package = spec.submodule_search_locations is not None
         # A traceback can show nothing of the file but its name, so this is the module's and not a path on this machine.
-        path = name.replace(".", "/") + ("/__init__.py" if kind else ".py")
-        code = compile(summarised(Path(origin).read_bytes()), path, "exec", dont_inherit=True)
-        modules[name] = (bool(kind), marshal.dumps(code))
-target.write_bytes(MAGIC_NUMBER + marshal.dumps(modules))
+        path = name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+        code = compile(summarised(Path(spec.origin).read_bytes()), path, "exec", dont_inherit=True)
+        modules[name] = (is_package, marshal.dumps(code))
+Path(target).write_bytes(marshal.dumps((modules, in_c)))

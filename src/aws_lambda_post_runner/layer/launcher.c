@@ -4,10 +4,16 @@
    where in it; and builtins.inc, the C modules that are linked in. Nothing is read from a disk but this file and libc,
    and Python reads nothing from the environment, so no PYTHONPATH or PYTHONHOME of a function can change what runs. */
 
+#define Py_BUILD_CORE 1 /* for the two places in the runtime's state that are a thread's own */
 #include <Python.h>
+#include "internal/pycore_runtime.h"
+#include "snapshot.h"
 #include <malloc.h>
-#include <sys/mman.h>
+#include <signal.h>
+#include <string.h>
 #include <unistd.h>
+
+extern char **environ;
 
 /* --- The C modules. This table takes the place of the one in libpython, whose members would all be linked in. --- */
 
@@ -92,33 +98,12 @@ static void freeze_modules(void)
     PyImport_FrozenModules = frozen;
 }
 
-/* --- Memory --- */
-
-extern const unsigned char __ehdr_start[] __attribute__((visibility("hidden"))); /* the linker's: where we are loaded */
-static PyObject *gc_freeze;
-
-/* Do what gc.freeze does, which boot.py calls when all is imported: from then on the relocations and the modules' code
-   at the start of this file are not read any more, and their pages, 2 MB, need not be held. What is needed comes back. */
-static PyObject *freeze_and_forget(PyObject *module, PyObject *unused)
-{
-    uintptr_t page = sysconf(_SC_PAGESIZE), start = (uintptr_t)__ehdr_start, end = (uintptr_t)module_code_end;
-    madvise((void *)start, (end - start) / page * page, MADV_DONTNEED);
-    return PyObject_CallNoArgs(gc_freeze);
-}
-
-static int hook_gc_freeze(void)
-{
-    static PyMethodDef functions[] = {{"freeze", freeze_and_forget, METH_NOARGS, NULL}, {NULL}};
-    PyObject *gc = PyImport_ImportModule("gc");
-    if (gc == NULL || (gc_freeze = PyObject_GetAttrString(gc, "freeze")) == NULL)
-        return -1;
-    return PyModule_AddFunctions(gc, functions);
-}
-
 /* --- The interpreter --- */
 
-static void start_python(int argc, char **argv)
+/* `hash_seed`: makes the order of sets the same at each start; NULL for one that nobody can foretell. */
+static void boot(int argc, char **argv, const char *hash_seed)
 {
+    freeze_modules();
     PyPreConfig pre;
     PyPreConfig_InitIsolatedConfig(&pre);
     pre.utf8_mode = 1; /* paths and variables pass as bytes, whatever the locale is */
@@ -129,6 +114,10 @@ static void start_python(int argc, char **argv)
     PyConfig config;
     PyConfig_InitIsolatedConfig(&config);
     config.install_signal_handlers = 1;
+    if (hash_seed != NULL) {
+        config.use_hash_seed = 1;
+        config.hash_seed = strtoul(hash_seed, NULL, 10);
+    }
     config.module_search_paths_set = 1; /* to nothing: all is frozen */
     config.parse_argv = 0;             /* every argument is ours or the handler's */
     config.pathconfig_warnings = 0;
@@ -147,8 +136,107 @@ static void start_python(int argc, char **argv)
         Py_ExitStatusException(status);
 }
 
-int main(int argc, char **argv)
+/* Import our `start`, and call what it is asked for; `arguments` is taken. */
+static PyObject *call_start(const char *function, PyObject *arguments)
 {
+    PyObject *start = arguments ? PyImport_ImportModule("aws_lambda_post_runner.start") : NULL;
+    PyObject *callable = start ? PyObject_GetAttrString(start, function) : NULL;
+    PyObject *result = callable ? PyObject_CallObject(callable, arguments) : NULL;
+    Py_XDECREF(callable);
+    Py_XDECREF(start);
+    Py_XDECREF(arguments);
+    if (result == NULL)
+        PyErr_Print(); /* exits here, with its status, if it was SystemExit */
+    return result;
+}
+
+/* --- Taking the snapshot: once, by the build --- */
+
+static PyThreadState *main_thread_state;
+
+static PyObject *module_names(void)
+{
+    PyObject *names = PyTuple_New(MODULES);
+    for (int i = 0; names != NULL && i < MODULES; i++) {
+        PyObject *name = PyUnicode_FromString(places[i].name);
+        if (name == NULL)
+            Py_CLEAR(names);
+        else
+            PyTuple_SET_ITEM(names, i, name);
+    }
+    return names;
+}
+
+static int take_snapshot(const char *hash_seed)
+{
+    char *argv[] = {"aws-lambda-post-runner", NULL}; /* not the path that it is built in */
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* Python remembers which signals are ignored: not those of the build */
+    snapshot_begin();
+    boot(1, argv, hash_seed);
+    if (call_start("prepare", Py_BuildValue("(N)", module_names())) == NULL)
+        return 1;
+
+    /* From here on nothing of Python can be called: what belongs to this very thread is taken out. */
+    PyThreadState *state = main_thread_state = PyThreadState_Get();
+    memset(state->datastack_top, 0, (char *)state->datastack_limit - (char *)state->datastack_top);
+    state->thread_id = state->native_thread_id = _PyRuntime.main_thread = 0;
+    _PyRuntime.gilstate.autoTSSkey = (Py_tss_t)Py_tss_NEEDS_INIT;
+    return snapshot_write(STDOUT_FILENO);
+}
+
+/* --- Going on from it: at each start --- */
+
+/* Make the thread that runs this the one that the snapshot was taken of. */
+static void adopt_thread(void)
+{
+    Py_tss_t *key = &_PyRuntime.gilstate.autoTSSkey;
+    if (PyThread_tss_create(key) != 0 || PyThread_tss_set(key, main_thread_state) != 0)
+        Py_FatalError("no key for a thread's own data");
+    main_thread_state->thread_id = _PyRuntime.main_thread = PyThread_get_thread_ident();
+    main_thread_state->native_thread_id = PyThread_get_thread_native_id();
+}
+
+static PyObject *bytes_list(char **strings)
+{
+    PyObject *list = PyList_New(0);
+    for (; list != NULL && *strings != NULL; strings++) {
+        PyObject *item = PyBytes_FromString(*strings);
+        if (item == NULL || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+/* List the signals that we were started to ignore. */
+static PyObject *ignored_signals(void)
+{
+    PyObject *list = PyList_New(0);
+    for (int number = 1; list != NULL && number < NSIG; number++) {
+        struct sigaction action;
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN) {
+            PyObject *item = PyLong_FromLong(number);
+            if (item == NULL || PyList_Append(list, item) < 0)
+                Py_CLEAR(list);
+            Py_XDECREF(item);
+        }
+    }
+    return list;
+}
+
+static PyObject *resume(char **argv)
+{
+    adopt_thread();
+    PyObject *ignored = ignored_signals();
+    signal(SIGPIPE, SIG_IGN); /* as Python does: what these two tell comes as an error of the call as well */
+    signal(SIGXFSZ, SIG_IGN);
+    return call_start("resume", Py_BuildValue("(NNN)", bytes_list(argv), bytes_list(environ), ignored));
+}
+
+int main(int argc, char **argv, char **envp)
+{
+    environ = envp; /* the linker knows one of the three names that libc has for it, and libc fills the others */
     /* Large blocks go back to the system when they are freed, also after the first, which would raise the limit. */
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     /* From entry.sh the kernel makes: us, --exec-wrapper, entry.sh's path, the handler. */
@@ -156,12 +244,16 @@ int main(int argc, char **argv)
         argv[2] = argv[0];
         argc -= 2, argv += 2;
     }
-    freeze_modules();
-    start_python(argc, argv);
-    PyObject *start = hook_gc_freeze() == 0 ? PyImport_ImportModule("aws_lambda_post_runner.start") : NULL;
-    PyObject *result = start ? PyObject_CallMethod(start, "main", NULL) : NULL;
-    int status = result == NULL ? 1 : PyLong_Check(result) ? (int)PyLong_AsLong(result) : 0;
-    if (result == NULL)
-        PyErr_Print(); /* exits here, with its status, if it was SystemExit */
-    return Py_FinalizeEx() < 0 ? 120 : status;
+    PyObject *result;
+    if (!snapshot_is_attached() && argc == 3 && strcmp(argv[1], "--take-snapshot") == 0)
+        return take_snapshot(argv[2]);
+    const char *problem = snapshot_restore();
+    if (problem == NULL) {
+        result = resume(argv);
+    } else {
+        boot(argc, argv, NULL);
+        result = call_start("main", Py_BuildValue("(s)", problem));
+    }
+    /* `start` has flushed what was to be said, no thread of ours outlives its work, and the kernel frees all the rest. */
+    _exit(result == NULL ? 1 : (int)PyLong_AsLong(result));
 }

@@ -15,49 +15,51 @@ GLIBC = "2.26"
 # Modules in C that have no PyInit_ of their name in CPython; launcher.c lists them itself.
 _LISTED = frozenset({"_contextvars", "_typing", "_warnings", "builtins", "marshal", "sys"})
 
-_MAGIC_SIZE = 4  # what compile.py puts before the modules
+_SOURCES_IN_C = ("launcher.c", "snapshot.c", "glibc.c")
+_HEADERS = ("snapshot.h",)
+
+# What snapshot.c stands before, wherever CPython calls it.
+_WRAPPED = ("malloc", "calloc", "realloc", "free", "getauxval")
 
 _PT_DYNAMIC, _DT_RPATH, _DT_RUNPATH = 2, 15, 29
 
 _SOURCES = Path(__file__).parent
 
 
-def write_tables(listing: str, compiled: Path, folder: Path) -> None:
+def write_tables(compiled: Path, folder: Path) -> None:
     """Write into `folder` what launcher.c includes: all modules' code, the places in it, and the modules in C.
 
-    `listing` and `compiled` are what `modules.needed` and `modules.compiled` returned.
+    `compiled` is what `modules.compiled` returned.
     """
-    modules = loads(compiled.read_bytes()[_MAGIC_SIZE:])  # noqa: S302 - we have just written it
+    modules, in_c = loads(compiled.read_bytes())  # noqa: S302 - we have just written it
     code, places = bytearray(), []
     for name, (is_package, body) in modules.items():
         places.append(f'MODULE("{name}", {len(code)}, {len(body)}, {int(is_package)})\n')
         code += body
-    rows = [line.split("\t") for line in listing.splitlines()]
-    built_in = sorted({name for name, origin, _ in rows if origin == "built-in"} - _LISTED)
     (folder / "modules.bin").write_bytes(code)
     (folder / "modules.inc").write_text("".join(places), encoding="utf-8")
-    (folder / "builtins.inc").write_text("".join(f"BUILTIN({name})\n" for name in built_in), encoding="utf-8")
+    built_in = "".join(f"BUILTIN({name})\n" for name in sorted(set(in_c) - _LISTED))
+    (folder / "builtins.inc").write_text(built_in, encoding="utf-8")
 
 
 def link(architecture: str, tables: Path, debian: Path, target: Path) -> None:
     """Link to the file `target`; raises PartMissingError if there is no linker.
 
+    The executable is not position-independent: a snapshot is full of addresses, so they have to be the same each time.
     `architecture`: Debian's name. `tables`: the folder of `write_tables`. `debian`: where CPython is unpacked.
     """
     machine = MACHINES[architecture]
-    for source in ("launcher.c", "glibc.c"):
+    for source in (*_SOURCES_IN_C, *_HEADERS):
         shutil.copy(_SOURCES / source, tables)
-    archive = (
-        debian / "usr" / "lib" / "python3.11" / f"config-3.11-{machine}-linux-gnu" / "libpython3.11-pic.a"
-    )
+    archive = debian / "usr" / "lib" / "python3.11" / f"config-3.11-{machine}-linux-gnu" / "libpython3.11.a"
     include = debian / "usr" / "include"
     # fmt: off
     command = [
         sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu.{GLIBC}",
-        "-O2", "-pie", "-s", "--rtlib=none", "-Wl,--gc-sections",
-        "-Wl,-rpath,/lib64",
+        "-O2", "-no-pie", "-s", "--rtlib=none", "-Wl,--gc-sections",
+        "-Wl,-rpath,/lib64", *(f"-Wl,--wrap={name}" for name in _WRAPPED),
         "-I.", f"-I{include}/python3.11", f"-I{include}",
-        "launcher.c", "glibc.c", str(archive), "-lm", "-ldl", "-lpthread", "-lutil",
+        *_SOURCES_IN_C, str(archive), "-lm", "-ldl", "-lpthread", "-lutil",
         "-o", str(target),
     ]
     # fmt: on

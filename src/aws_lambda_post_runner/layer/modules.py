@@ -1,6 +1,6 @@
 """Finds the modules that the run path needs, and compiles them, under the interpreter that is to run them.
 
-The scripts record.py and compile.py beside this file do the work inside that interpreter.
+The script compile.py beside this file does the work inside that interpreter.
 """
 
 import ast
@@ -14,13 +14,11 @@ PACKAGE = "aws_lambda_post_runner"
 FOR_PEOPLE = "cli/"
 """Our wing that the entry imports for our own commands only: where the run path ends."""
 
-# Modules that are imported only when something unusual happens: other encodings are met, a traceback is printed, one of
-# boot's stand-ins has to give way to the real `inspect`.
 IN_TROUBLE = (
     *("encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"),
     *("linecache", "traceback"),
-    *("ast", "dis", "tokenize"),
 )
+"""Modules that CPython imports by itself: other encodings are met, a traceback is printed."""
 
 DISPENSABLE = frozenset({"mmap"})
 """Modules that ours can do without: our executable has no such module in C."""
@@ -28,39 +26,38 @@ DISPENSABLE = frozenset({"mmap"})
 # Without each instruction's columns bytecode is a third smaller; tracebacks still have their lines.
 _COMPILING = ("-X", "no_debug_ranges")
 
-_SCRIPTS = Path(__file__).parent
+_SCRIPT = Path(__file__).parent / "compile.py"
 
 
 class CompilationError(Exception):
     """An interpreter could not run the run path's modules; the text is what it said."""
 
 
-def needed(python: Path, site: Path, remembered: Path) -> str:
-    """List the modules that the run path needs, as record.py prints them, and write what it remembers of their making.
+def compiled(python: Path, site: Path, folder: Path) -> Path:
+    """Compile the modules that the run path needs; return a file, in `folder`, as compile.py writes it.
 
-    `site`: the folder with our package and what it needs. Raises CompilationError.
+    `python`: an interpreter that has the modules in C which the executable will have. `site`: the folder with our
+    package and what it needs. Raises CompilationError.
     """
     ours = sorted((site / PACKAGE).rglob("*.py"))
     others = {node.module for path in ours for node in _imports(path) if node.level == 0 and node.module}
-    names = {
-        *IN_TROUBLE,
-        *(module_name(path, site / PACKAGE) for path in ours),
-        *(others - DISPENSABLE),
-        *(name for path in ours for name in names_of_trio(path)),
-    }
-    return _run(python, _SCRIPTS / "record.py", site, remembered, *sorted(names))
-
-
-def compiled(python: Path, listing: str, folder: Path) -> Path:
-    """Compile the modules of a listing that `needed` made; return a file, in `folder`, as compile.py writes it."""
-    (folder / "listing").write_text(listing, encoding="utf-8")
-    _run(python, *_COMPILING, _SCRIPTS / "compile.py", folder / "listing", folder / "compiled")
-    return folder / "compiled"
+    names = {*IN_TROUBLE, *(module_name(path, site / PACKAGE) for path in ours), *(others - DISPENSABLE)}
+    target = folder / "compiled"
+    # Isolated, as by -I, but for the seed of hashes: attrs writes some into its sources, and puts sets in their order.
+    command = [str(python), *_COMPILING, "-P", "-s", "-S", "-B", str(_SCRIPT), str(site), str(target)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [*command, *sorted(names)],
+        env={**environment, "PYTHONHASHSEED": "0"}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise CompilationError(f"{' '.join(command)} … failed:\n{done.stderr.strip()}")
+    return target
 
 
 def run_path(package: Path) -> list[Path]:
     """List the sources of our modules that `entry` imports, or that they import, inside functions too."""
-    found = {"__init__.py", "boot.py", "entry.py"}
+    found = {"__init__.py", "entry.py"}
     pending = list(found)
     while pending:
         name = pending.pop()
@@ -102,27 +99,3 @@ def _imports(source: Path) -> Iterator[ast.ImportFrom]:
                 yield from (ast.ImportFrom(alias.name, [], 0) for alias in aliases)
             case ast.ImportFrom():
                 yield node
-
-
-def names_of_trio(source: Path) -> Iterator[str]:
-    """List what a module takes from trio, as `trio.name`."""
-    for node in ast.walk(ast.parse(source.read_bytes())):
-        match node:
-            case ast.Attribute(value=ast.Name(id="trio"), attr=name):
-                yield f"trio.{name}"
-
-
-def _run(python: Path, *arguments: str | Path) -> str:
-    # Isolated, as by -I, but for the seed of hashes: attrs writes some into its sources, and puts sets in their order.
-    command = [str(python), "-P", "-s", "-S", "-B", *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(
-        command,
-        env={**environment, "PYTHONHASHSEED": "0"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise CompilationError(f"{' '.join(command[:6])} … failed:\n{done.stderr.strip()}")
-    return done.stdout

@@ -118,6 +118,14 @@ class Debian:
                 path.unlink()
         return root / "usr" / "bin" / "python3.11"
 
+    def emulator(self, architecture: str, root: Path) -> list[str]:
+        """Unpack what has to stand before a program of another architecture; nothing if it is this machine's."""
+        if architecture == self.architecture:
+            return []
+        root.mkdir()
+        self.unpack("qemu-user-static", self.architecture, root)
+        return [str(root / "usr" / "bin" / f"qemu-{MACHINES[architecture]}-static")]
+
     def _run(self, *command: str, folder: Path | None = None, check: bool = True) -> str:
         environment = {**os.environ, "APT_CONFIG": str(self._settings), "LC_ALL": "C.UTF-8"}
         try:

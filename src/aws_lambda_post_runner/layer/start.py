@@ -1,48 +1,110 @@
-"""Starts the runner in a self-contained layer; the build puts this beside `entry`, and launcher.c calls its `main`.
+"""Starts the runner in the self-contained executable; the build puts this beside `entry`, and launcher.c calls it.
 
-For every class attrs and dataclasses write Python source and compile it, and `re` compiles every pattern, anew in each
-process. What they made when the layer was built is in `remembered`, which record.py writes, so here they need not. What
-is not there is made as ever. A source, or a pattern with its flags, stands for its result, so that can be no wrong one.
+`prepare` is called once, by the build, before the snapshot is taken. `resume` is called at each start that goes on from
+the snapshot, and `main` at one that could not and has booted Python as usual.
 """
 
-import re
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from marshal import loads
-from types import CodeType
-from typing import Any
 
-from aws_lambda_post_runner import boot
+import trio
 
-_remembered = vars(import_module("aws_lambda_post_runner.remembered"))
-_CODE: dict[str, bytes] = _remembered["CODE"]
-_PATTERNS: dict[tuple[str | bytes, int], tuple[Any, ...]] = _remembered["PATTERNS"]
+from aws_lambda_post_runner import build
+from aws_lambda_post_runner.entry import main as enter
 
-_re_compiler = vars(import_module("re._compiler"))
-_compile_pattern = _re_compiler["compile"]
-_make_pattern = _re_compiler["_sre"].compile
+_STREAMS = (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w"))
 
 
-def main() -> int:
-    """Do what `entry` does, sooner."""
-    boot.prepare()
-    vars(import_module("attr._make"))["compile"] = _compiled
-    vars(import_module("dataclasses"))["exec"] = _execute
-    _re_compiler["compile"] = _pattern
-    from aws_lambda_post_runner.entry import main as enter
+def prepare(modules: Sequence[str]) -> None:
+    """Import all modules, then take out what belongs to this process: the snapshot is to have nothing of it."""
+    for name in modules:
+        import_module(name)
+    seeded = list(_generators())
+    for each in gc.get_objects():
+        if isinstance(each, random.Random) and each not in seeded:
+            raise RuntimeError(f"{each!r} would give every process the same random numbers")
+    for generator in seeded:
+        generator.seed(0)
+    os.environ.clear()
+    for name, _, _ in _STREAMS:
+        setattr(sys, name, None)
+        setattr(sys, f"__{name}__", None)
+    main_thread = threading.main_thread()
+    threading._active.clear()  # type: ignore[attr-defined] # noqa: SLF001 - as threading does after a fork
+    main_thread._ident = main_thread._native_id = None  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+    gc.collect()
+    gc.freeze()  # what is imported stays: never look through it again, which would also copy its pages
 
-    return enter()
+
+def resume(argv: Sequence[bytes], variables: Sequence[bytes], ignored_signals: Sequence[int]) -> int:
+    """Make this process's what the snapshot has of none, then run; return the status to exit with."""
+    sys.argv = [os.fsdecode(argument) for argument in argv]
+    sys.orig_argv = sys.argv.copy()
+    environment = os.environ._data  # type: ignore[attr-defined] # noqa: SLF001 - assigning would call putenv
+    for variable in variables:
+        name, sign, value = variable.partition(b"=")
+        if sign:
+            environment.setdefault(name, value)  # of two of the same name getenv finds the first
+    main_thread = threading.main_thread()
+    main_thread._set_ident()  # type: ignore[attr-defined] # noqa: SLF001 - as threading does after a fork
+    main_thread._set_native_id()  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+    threading._active[main_thread.ident] = main_thread  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+    for generator in _generators():
+        generator.seed()
+    time.tzset()
+    _open_streams()
+    _take_signals(ignored_signals)
+    return _run()
 
 
-def _compiled(source: str, filename: str, mode: str) -> CodeType:
-    code = _CODE.get(source)
-    return loads(code) if code else compile(source, filename, mode)  # noqa: S302 - the build has written it
+def main(problem: str) -> int:
+    """Run under a Python that has booted as usual, because of a problem with the snapshot."""
+    build.STARTED = f"started without the snapshot, which takes longer: {problem}"
+    return _run()
 
 
-def _execute(source: str, global_names: dict[str, Any], local_names: dict[str, Any]) -> None:
-    exec(_compiled(source, "<string>", "exec"), global_names, local_names)  # noqa: S102 - dataclasses would
+def _run() -> int:
+    try:
+        return enter()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
 
 
-def _pattern(pattern: str | bytes, flags: int = 0) -> re.Pattern[Any]:
-    parts = _PATTERNS.get((pattern, flags))
-    made: re.Pattern[Any] = _make_pattern(pattern, *parts) if parts else _compile_pattern(pattern, flags)
-    return made
+def _open_streams() -> None:
+    """Open the standard streams that there are; one that was closed is None, as Python has it."""
+    for name, descriptor, mode in _STREAMS:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            continue
+        errors = "backslashreplace" if name == "stderr" else "surrogateescape"
+        buffering = 1 if name == "stderr" else -1
+        stream = open(  # noqa: SIM115 - a descriptor has no path, and it lives as long as we
+            descriptor, mode, buffering, encoding="utf-8", errors=errors, closefd=False
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _take_signals(ignored: Sequence[int]) -> None:
+    """Know which signals we were started to ignore, and take SIGINT if it is not one of them: Python does both."""
+    for number in ignored:
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, signal.SIG_IGN)
+    if signal.SIGINT not in ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _generators() -> Iterator[random.Random]:
+    """List the generators of random numbers that are in use: `random`'s own, and trio's that orders tasks."""
+    yield random._inst  # noqa: SLF001 - what random.random() asks
+    yield trio._core._run._r  # noqa: SLF001 - trio has no other name for it

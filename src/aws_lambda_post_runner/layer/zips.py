@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from .parts import Part
@@ -26,12 +27,14 @@ class Build:
     version: str
     commit: str
 
+    @property
+    def hash_seed(self) -> int:
+        """The seed of Python's hashes: the same commit has the same sets in the same order."""
+        return int.from_bytes(sha256(self.commit.encode()).digest()[:4], "big")
 
-def describe(build: Build, parts: Sequence[Part], bytecode: Sequence[str], out: Path) -> None:
-    """Write manifest.json and the licences' texts into the layer's folder `out`.
 
-    `bytecode`: versions of Python for which compiled modules are inside, none if an interpreter is.
-    """
+def describe(build: Build, parts: Sequence[Part], snapshot: str, out: Path) -> None:
+    """Write manifest.json and the licences' texts into the layer's folder `out`; `snapshot`: its seal."""
     licences = out / PRIVATE / "licences"
     licences.mkdir(parents=True)
     entries = []
@@ -48,7 +51,8 @@ def describe(build: Build, parts: Sequence[Part], bytecode: Sequence[str], out: 
         "commit": build.commit,
         "layer": build.layer,
         "licence": "MIT-0",
-        "bytecode": list(bytecode),
+        "snapshot": snapshot,
+        "hash_seed": build.hash_seed,
         "parts": entries,
     }
     lines = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
