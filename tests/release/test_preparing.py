@@ -25,7 +25,6 @@ from aws_lambda_post_runner.release.artefacts import (
 from aws_lambda_post_runner.release.bom import check_bill
 from tests.made_artefacts import COMMIT, PRODUCT, executable, layer
 
-
 ZIP = f"{PRODUCT}-{__version__}-x86_64.zip"
 
 
