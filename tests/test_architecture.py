@@ -107,10 +107,10 @@ IMPORTS: dict[str, set[str]] = {
     "entry": {"__init__", "build", "cli.app", "drop_in", "runtime_api"},
     "__main__": {"entry"},
 }
-"""What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and
-`pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
+"""What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer`,
+`release` and `pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
 
-OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "pytest_plugin")
+OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "release", "pytest_plugin")
 FOR_PEOPLE = {"typer", "rich", "click", "pydantic"}
 
 
