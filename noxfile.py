@@ -112,7 +112,9 @@ def interop(session: nox.Session) -> None:
 def integrations(session: nox.Session) -> None:
     """Run what many functions use already, in real packages, with the runner and without it"""
     session.install(".", *group("integrations"))
-    session.run("pytest", "tests/integrations", *session.posargs, env={"INTEROP_PARTS": real_parts(session)})
+    parts = real_parts(session)
+    session.run("python", "-m", "tests.integrations.obtain", parts)
+    session.run("pytest", "tests/integrations", "-n", "2", *session.posargs, env={"INTEROP_PARTS": parts})
 
 
 @nox.session

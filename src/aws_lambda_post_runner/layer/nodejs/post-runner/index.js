@@ -16,9 +16,11 @@
  * with the system when write() returns, and the runner reads it before the answer has been acknowledged.
  */
 
-const dns = require('node:dns');
-const fs = require('node:fs');
-const net = require('node:net');
+// A bundle that is an ES module has no `require` for Node's own modules, and so they are asked of Node itself.
+const builtin = process.getBuiltinModule ?? require;
+const dns = builtin('node:dns');
+const fs = builtin('node:fs');
+const net = builtin('node:net');
 
 /** Milliseconds to wait for the runner. It is on this machine, and answers within a fraction of one. */
 const PATIENCE = 500;
