@@ -77,7 +77,7 @@ def install(folder: Path, environment: dict[str, str], packages: Sequence[str]) 
     if not (folder / "package.json").exists():
         (folder / "package.json").write_text('{"private": true}\n')
     quiet = ("--no-audit", "--no-fund", "--loglevel=error")
-    run("npm", "install", *quiet, "--no-save", *packages, folder=folder, environment=environment)
+    run("npm", "install", *quiet, *packages, folder=folder, environment=environment)
     note.write_text(wanted)
 
 
