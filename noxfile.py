@@ -118,6 +118,14 @@ def integrations(session: nox.Session) -> None:
 
 
 @nox.session
+def npm(session: nox.Session) -> None:
+    """Make the helper for Node into a package that `npm install` takes, in dist/"""
+    Path("dist").mkdir(exist_ok=True)
+    folder = "src/aws_lambda_post_runner/layer/nodejs/post-runner"
+    session.run("npm", "pack", f"./{folder}", "--pack-destination", "dist", external=True)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Run thousands of invocations with faults drawn at random: `-- 200000` says how many"""
     session.install(".", *group("tests"))

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import contextvars
 import datetime as dt
+import functools
 import json
 import os
 import shutil
@@ -268,6 +269,29 @@ def test_a_process_with_two_invocations_has_to_say_which_it_means(prepare: Prepa
     assert {worker.read(), worker.read()} == ids
     assert worker.read() == "False"
     worker.end()
+
+
+# Python, what waits are called
+
+
+def test_a_wait_is_called_what_it_is_called_in_python() -> None:
+    async def coroutine() -> None: ...
+
+    thread = threading.Thread(name="archive")
+    unnamed: Future[None] = Future()
+    running = coroutine()
+    here = "test_a_wait_is_called_what_it_is_called_in_python.<locals>"
+    things = [sleep_long, functools.partial(sleep_long, 1), thread, unnamed, running]
+    names = ["sleep_long", "sleep_long", "archive", "", f"{here}.coroutine"]
+    assert [_waits.name_of(each) for each in things] == names
+    running.close()
+
+
+def test_the_name_of_a_wait_is_sent(runtime_api: FakeRuntimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, runtime_api.address)
+    with post_runner.hold(name="archive"):
+        pass
+    assert runtime_api.await_whole_request("/wait").body == b'{"name": "archive"}'
 
 
 # Python: what fails, and what cannot be

@@ -36,11 +36,11 @@ def work(data: object, request_id: str = "current") -> bool:
     return False
 
 
-def hold(request_id: str = "current") -> Hold:
+def hold(request_id: str = "current", name: str = "") -> Hold:
     """Keep Lambda from freezing this environment, from this call until the hold is released.
 
-    Call it before the handler returns; the budget of the post work bounds it. A block that the handler runs is
-    held by `with hold():`. A thread's body needs the hold before it runs, and so is given it:
+    Call it before the handler returns; the budget of the post work bounds it. `name` is for the runner's lines. A
+    block that the handler runs is held by `with hold():`. A thread's body needs the hold before it runs, and so is given it:
 
         threading.Thread(target=archive, args=[event, post_runner.hold()]).start()
 
@@ -48,7 +48,7 @@ def hold(request_id: str = "current") -> Hold:
             with held:
                 ...
     """
-    return Hold(open_wait(request_id))
+    return Hold(open_wait(request_id, name))
 
 
 class Hold:
@@ -76,13 +76,14 @@ class Hold:
         self.release()
 
 
-def open_wait(request_id: str) -> str:
-    """Ask the runner to wait; return a token for `end_wait`, empty if nobody waits."""
-    status, body = ask("POST", f"invocation/{_that_is(request_id)}/wait")
-    if status != 201:
-        return ""
+def open_wait(request_id: str, name: str = "") -> str:
+    """Ask the runner to wait for what is called so; return a token for `end_wait`, empty if nobody waits."""
     import json
 
+    named = json.dumps({"name": name}).encode() if name else b""
+    status, body = ask("POST", f"invocation/{_that_is(request_id)}/wait", named)
+    if status != 201:
+        return ""
     token: str = json.loads(body)["token"]
     return token
 

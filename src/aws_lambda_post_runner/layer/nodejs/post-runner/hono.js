@@ -10,7 +10,7 @@ const { waitUntil } = require('./index.js');
 
 const executionCtx = {
   waitUntil(promise) {
-    waitUntil(promise);
+    waitUntil(promise, undefined, 'hono');
   },
   passThroughOnException() {}, // there is no origin behind a Lambda function to pass on to
   props: {},

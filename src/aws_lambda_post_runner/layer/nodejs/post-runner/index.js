@@ -145,11 +145,12 @@ async function work(data, requestId = runningInvocation()) {
 }
 
 // Not async, so that what cannot be waited for is an error of the call, and not a rejection that nobody handles.
-function waitUntil(it, requestId = runningInvocation()) {
+function waitUntil(it, requestId = runningInvocation(), name = it?.name) {
   if (typeof it !== 'function' && typeof it?.then !== 'function') {
     throw new TypeError(`waitUntil takes a promise or a function, not ${it === null ? 'null' : typeof it}`);
   }
-  const opened = ask('POST', `invocation/${requestId}/wait`);
+  const body = typeof name === 'string' && name ? JSON.stringify({ name }) : '';
+  const opened = ask('POST', `invocation/${requestId}/wait`, Buffer.from(body));
   endWhenSettled(opened, it);
   return opened.then(({ status }) => status === 201);
 }

@@ -8,7 +8,7 @@
 import { waitUntil } from './index.js';
 
 function wait(promise) {
-  waitUntil(promise);
+  waitUntil(promise, undefined, 'nitro');
 }
 
 export default function postRunner(nitroApp) {

@@ -11,7 +11,7 @@
 import { waitUntil } from './index.js';
 
 function wait(promise) {
-  waitUntil(promise);
+  waitUntil(promise, undefined, 'next');
 }
 
 /** A wrapper of OpenNext's that does the same and passes `waitUntil` to the server behind it. */
