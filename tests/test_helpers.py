@@ -281,7 +281,7 @@ def test_a_wait_is_called_what_it_is_called_in_python() -> None:
     unnamed: Future[None] = Future()
     running = coroutine()
     here = "test_a_wait_is_called_what_it_is_called_in_python.<locals>"
-    things = [sleep_long, functools.partial(sleep_long, 1), thread, unnamed, running]
+    things = [sleep_long, functools.partial(sleep_long), thread, unnamed, running]
     names = ["sleep_long", "sleep_long", "archive", "", f"{here}.coroutine"]
     assert [_waits.name_of(each) for each in things] == names
     running.close()

@@ -40,7 +40,8 @@ def hold(request_id: str = "current", name: str = "") -> Hold:
     """Keep Lambda from freezing this environment, from this call until the hold is released.
 
     Call it before the handler returns; the budget of the post work bounds it. `name` is for the runner's lines. A
-    block that the handler runs is held by `with hold():`. A thread's body needs the hold before it runs, and so is given it:
+    block that the handler runs is held by `with hold():`. A thread's body needs the hold before it runs, and so is
+    given it:
 
         threading.Thread(target=archive, args=[event, post_runner.hold()]).start()
 

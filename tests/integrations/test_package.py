@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import aws_lambda_post_runner
+from tests.interop.obtain import NEWEST_NODE, node_in
 
 from .conftest import PATIENCE, Stage, await_freeze, await_line, real_parts
-from .obtain import NEWEST_NODE, PACKAGE, SLOW, node_in, packages_in
+from .obtain import PACKAGE, SLOW, packages_in
 
 IMPORTING = """
 import { waitUntil } from 'post-runner';
