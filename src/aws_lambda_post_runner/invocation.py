@@ -45,6 +45,8 @@ class Invocation:
     """Tokens of what the handler asked us to wait for and that has not ended."""
     waited_for: bool = False
     """Whether the handler ever asked us to wait for something."""
+    given_to: int | None = None
+    """Where several are in flight, the handler's port of the connection that the event went to; None: not known."""
     captured: dict[str, list[bytearray] | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
 

@@ -301,6 +301,15 @@ class HandlerWire(Wire):
 
     __slots__ = ()
 
+    @property
+    def port(self) -> int | None:
+        """The port at the handler's end; None if the handler is gone."""
+        try:
+            port: int = self._sock.getpeername()[1]
+        except OSError:
+            return None
+        return port
+
     async def receive_request(self) -> RequestHead | None:
         """The next request's head; None when the handler has closed the connection instead."""
         data, self._backlog = bytes(self._backlog), b""
