@@ -70,8 +70,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             await handler.wait()
             await door.wait_for_last_words()
             # A child of the handler's could hold a connection with half an answer for ever.
-            with trio.move_on_after(_until_last_deadline(relay.being_answered, time.time())):
-                await relay.answers_arrive()
+            with trio.move_on_after(_until_last_deadline(relay.answers.invocations, time.time())):
+                await relay.answers.wait_until_all_arrived()
             await post_work.finish()
             nursery.cancel_scope.cancel()
         relay.close()
@@ -113,6 +113,7 @@ async def _welcome(door: Door, relay: Relay, nursery: trio.Nursery) -> None:
         try:
             handler = await door.welcome()
         except OSError:
+            relay.make_room()
             await trio.sleep(_BREATHER)
         else:
             nursery.start_soon(relay.serve, handler)

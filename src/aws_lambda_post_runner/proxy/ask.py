@@ -1,4 +1,4 @@
-"""Ask the Runtime API: send a request up, and hear the response even while the body is still on its way.
+"""Ask the Runtime API and deliver its response; hear that even while the request's body is still on its way.
 
 A refusal may come early (413, when an answer has grown too large), from a Runtime API that then neither reads on nor
 hangs up, and to a handler that will not send its next piece for a long time. Whoever asks hears it at once.
@@ -32,6 +32,19 @@ async def ask(
     except Hangup:
         wire.cut_off()  # it may have answered all the same, and before it went away
     return [], await _hear(handler, request, wire)
+
+
+async def deliver(
+    handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead, tap: Tap | None = None
+) -> None:
+    """Send a response to the handler, body and all. Raises Hangup and Malformed.
+
+    What the handler still sends of a request that was refused early is taken: closing before would reset the
+    connection, and the refusal would be lost.
+    """
+    handler.queue_response(response)
+    await wire.pass_body(handler, tap)
+    await handler.drop_body()
 
 
 async def _hear(handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire) -> ResponseHead:

@@ -16,6 +16,7 @@ from enum import Enum, auto
 from time import monotonic
 
 import h11
+import trio
 from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
 from .heads import (
@@ -119,6 +120,10 @@ class Wire:
         except OSError:
             return Peek.GONE
 
+    def is_gone(self) -> bool:
+        """Tell, without waiting, whether the peer has closed or reset the connection."""
+        return self.peek() is Peek.GONE
+
     async def flush(self, data: bytes | memoryview = b"") -> None:
         """Send what is queued and then `data`, together."""
         if self._queued:
@@ -128,7 +133,7 @@ class Wire:
             try:
                 sent = self._sock.send(data)
             except BlockingIOError:
-                await wait_writable(self._sock)
+                await self._wait_writable()
             except OSError:
                 raise Hangup(self) from None
             else:
@@ -186,7 +191,7 @@ class Wire:
                 try:
                     count = self._sock.recv_into(buffer, min(self._left, _PASS_SIZE))
                 except BlockingIOError:
-                    await wait_readable(self._sock)
+                    await self._wait_readable()
                     continue
                 except OSError:
                     raise Hangup(self) from None
@@ -233,6 +238,18 @@ class Wire:
             return event
         raise Malformed("a body was interrupted")
 
+    async def _wait_readable(self) -> None:
+        try:
+            await wait_readable(self._sock)
+        except trio.ClosedResourceError:
+            raise Hangup(self) from None
+
+    async def _wait_writable(self) -> None:
+        try:
+            await wait_writable(self._sock)
+        except trio.ClosedResourceError:
+            raise Hangup(self) from None
+
     async def _receive(self) -> bytes:
         """What has come, at least one byte; none when the peer has closed."""
         # Not after receiving: what has come is either still to be seen by `peek`, or dealt with.
@@ -242,7 +259,7 @@ class Wire:
             try:
                 return self._sock.recv(_RECEIVE_SIZE)
             except BlockingIOError:
-                await wait_readable(self._sock)
+                await self._wait_readable()
             except OSError:
                 raise Hangup(self) from None
 
