@@ -19,6 +19,7 @@ import h11
 import trio
 from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
+from .half_closed import is_still_read
 from .heads import (
     Headers,
     Malformed,
@@ -69,7 +70,7 @@ class Peek(Enum):
     QUIET = auto()
     UNREAD = auto()
     GONE = auto()
-    """The peer has closed or reset it."""
+    """The peer sends nothing more: it has closed or reset the connection, or its own half of it."""
 
 
 _spare_buffers: list[bytearray] = []
@@ -119,10 +120,6 @@ class Wire:
             return Peek.QUIET
         except OSError:
             return Peek.GONE
-
-    def is_gone(self) -> bool:
-        """Tell, without waiting, whether the peer has closed or reset the connection."""
-        return self.peek() is Peek.GONE
 
     async def flush(self, data: bytes | memoryview = b"") -> None:
         """Send what is queued and then `data`, together."""
@@ -337,6 +334,10 @@ class HandlerWire(Wire):
         head = judge_request(event)
         self._expect_body(parser, head.body)
         return head
+
+    def is_gone(self) -> bool:
+        """Tell, without waiting, whether nobody reads any more what is sent on the connection."""
+        return self.peek() is Peek.GONE and not is_still_read(self._sock)
 
     @property
     def body_is_here(self) -> bool:
