@@ -10,8 +10,9 @@ from . import build
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
-from .origin import ignored_signals
+from .origin import ignored_signals, seconds_since_start
 from .post.command import CommandRunner
+from .post.metrics import Metrics, source_of
 from .post.work import PostWork
 from .proxy.door import Door
 from .proxy.relay import Relay
@@ -64,6 +65,10 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             run_command = CommandRunner(settings, handler_environment, report).run
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
+            if settings.metrics:
+                metrics = Metrics(source_of(settings, environment), report.write)
+                metrics.keep_start(seconds_since_start(), time.time())
+                post_work.keep_accounts(metrics.keep)
             relay = Relay(settings, invocations, post_work, report, door)
             nursery.start_soon(_welcome, door, relay, nursery)
             nursery.start_soon(_forward, signals, handler, post_work, report)
