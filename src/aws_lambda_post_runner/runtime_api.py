@@ -93,7 +93,7 @@ def ends_invocation(status: int) -> bool:
 
 def error_document(message: str, error_type: str) -> bytes:
     """The Runtime API's own form of an error, as JSON."""
-    import json  # only in trouble: it would cost every cold start two milliseconds
+
 
     return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
 
@@ -103,7 +103,7 @@ def read_error_type(document: bytes) -> str:
 
     For clients that send no header for it; awslambdaric is one (runtime_client.cpp).
     """
-    import json  # only in trouble, as above
+
 
     try:
         error = json.loads(document)

@@ -10,8 +10,10 @@ import trio
 
 from aws_lambda_post_runner import runtime_api
 
+from .bodies import Tap
+from .ends import HandlerWire, RuntimeApiWire
 from .heads import Headers, Malformed, RequestHead, ResponseHead
-from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
+from .wire import Hangup
 
 
 async def ask(
@@ -25,10 +27,10 @@ async def ask(
     if request.expects_continue:
         await handler.invite_body(request)
     wire.queue_request(request)
-    if not handler.body_is_here:
+    if not handler.body.is_here:
         return await _Upload(handler, request, wire).run(tap)
     try:
-        await handler.pass_body(wire, tap)
+        await handler.body.pass_to(wire, tap)
     except Hangup:
         wire.cut_off()  # it may have answered all the same, and before it went away
     return [], await _hear(handler, request, wire)
@@ -42,9 +44,9 @@ async def deliver(
     What the handler still sends of a request that was refused early is taken: closing before would reset the
     connection, and the refusal would be lost.
     """
-    handler.queue_response(response)
-    await wire.pass_body(handler, tap)
-    await handler.drop_body()
+    handler.queue(response.onward)
+    await wire.body.pass_to(handler, tap)
+    await handler.body.drop()
 
 
 async def _hear(handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire) -> ResponseHead:
@@ -85,7 +87,7 @@ class _Upload:
 
     async def _send(self, tap: Tap | None, both: trio.CancelScope) -> None:
         try:
-            self._trailers = await self._handler.pass_body(self._wire, tap)
+            self._trailers = await self._handler.body.pass_to(self._wire, tap)
         except (Hangup, Malformed) as problem:
             self._wire.cut_off()
             if isinstance(problem, Hangup) and problem.wire is self._wire:

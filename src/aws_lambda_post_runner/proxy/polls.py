@@ -12,9 +12,9 @@ from aws_lambda_post_runner import runtime_api
 from aws_lambda_post_runner.post.capture import Capture
 
 from .ask import ask, deliver
+from .ends import HandlerWire, RuntimeApiWire
 from .heads import RequestHead, ResponseHead
 from .shared import Shared
-from .wire import HandlerWire, RuntimeApiWire
 
 
 class _Heir:

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import trio
 
-from .wire import RuntimeApiWire
+from .ends import RuntimeApiWire
 
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE)
 _BREATHER = 0.01
@@ -100,7 +100,7 @@ class Pool:
 
     def give_back(self, wire: RuntimeApiWire) -> None:
         """The exchange is over; the connection is kept if it is whole and another exchange can follow on it."""
-        if wire.reusable and not self._is_short:
+        if wire.is_whole and not self._is_short:
             self._idle.append(wire)
             return
         wire.close()

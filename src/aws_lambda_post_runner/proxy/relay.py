@@ -19,12 +19,14 @@ from aws_lambda_post_runner.settings import Settings
 
 from .answers import Answers
 from .ask import ask, deliver
+from .bodies import Tap
 from .door import Door
+from .ends import HandlerWire, RuntimeApiWire
 from .heads import Headers, Malformed, RequestHead
 from .polls import Polls
 from .pool import Pool
 from .shared import Shared
-from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
+from .wire import Hangup
 
 
 class Relay:
@@ -176,7 +178,7 @@ class Relay:
         """Answer what is asked of us and not of the Runtime API."""
         await handler.invite_body(request)
         body = Capture(handler_api.WORK_LIMIT)
-        await handler.drop_body(body)
+        await handler.body.drop(body)
         status, document = self._handler_api.answer(request.method, request.target, body.body)
         await handler.respond(request, status, b"application/json", document)
         return request.keep_alive
