@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import trio
 
 from . import build
+from .ambient import IN_LAYER, preload_file, with_preload
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
@@ -89,12 +90,6 @@ def _with_ambient(settings: Settings, environment: dict[str, str], report: Repor
     """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
     if not settings.ambient:
         return environment
-    from .ambient import (
-        IN_LAYER,
-        preload_file,
-        with_preload,
-    )  # whoever does not ask for it does not pay for it
-
     path = preload_file(environment)
     if path is None:
         report.warn(
