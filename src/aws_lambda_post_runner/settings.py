@@ -32,6 +32,7 @@ class Mode(Enum):
     AFTER_ERROR = "AfterError"
     ON_REQUEST = "OnRequest"
     WAIT_UNTIL = "WaitUntil"
+    BEFORE_TIMEOUT = "BeforeTimeout"
 
 
 class Level(Enum):
@@ -90,6 +91,11 @@ class Settings:
     next_wrapper: str
     ambient: frozenset[str]
     """The frameworks in Node that are given a `waitUntil`."""
+    breaker: tuple[int, float] | None
+    """After how many failures in a row post commands are skipped, and for how long; None: they never are."""
+    retries: int
+    fallback_command: str
+    fallback_reserve: float
     metrics: bool
     """Whether each invocation gets a line of metrics."""
     metrics_namespace: str
@@ -176,6 +182,24 @@ def _ambient(text: str) -> frozenset[str]:
     return _some_of(text, ["next", "vercel"])
 
 
+def _breaker(text: str) -> tuple[int, float] | None:
+    """Failures in a row and the pause in seconds, from text such as `5/60s`."""
+    if not text:
+        return None
+    number, slash, pause = text.partition("/")
+    if not slash:
+        raise ValueError("the pause is missing")
+    if (failures := _count(number.strip())) == 0:
+        raise ValueError("it would skip every command")
+    return failures, _duration(pause.strip())
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > _DIGITS:
+        raise ValueError
+    return int(text)
+
+
 def _is_emf(text: str) -> bool:
     return bool(text and _one_of(text, ["emf"]))
 
@@ -195,11 +219,40 @@ MODE = Variable(
     "MODE",
     "AfterResponse,AfterError",
     "After what the command runs. OnRequest: only when the handler asked for it. WaitUntil: no command of its "
-    "own, only what the handler asked to wait for.",
-    "AfterResponse, AfterError, OnRequest, WaitUntil, or several with commas between",
+    "own, only what the handler asked to wait for. BeforeTimeout: while the handler still runs, MARGIN before the "
+    "function is killed.",
+    "AfterResponse, AfterError, OnRequest, WaitUntil, BeforeTimeout, or several with commas between",
     _modes,
 )
 SHELL = Variable("SHELL", "/bin/bash", "The shell that gets `-c COMMAND`.", "a path", _text)
+BREAKER = Variable(
+    "BREAKER",
+    "",
+    "After how many failures or cut-offs in a row post commands are skipped, and for how long; then one is tried.",
+    "failures in a row and a pause, such as 5/60s",
+    _breaker,
+)
+RETRIES = Variable(
+    "RETRIES",
+    "0",
+    "How often a post command that failed is run again, as long as its budget lasts.",
+    "a whole number",
+    _count,
+)
+FALLBACK_COMMAND = Variable(
+    "FALLBACK_COMMAND",
+    "",
+    "What runs instead where the post command failed, was cut off or was skipped, to keep what would be lost.",
+    "any command of the shell",
+    _text,
+)
+FALLBACK_RESERVE = Variable(
+    "FALLBACK_RESERVE",
+    "1s",
+    "The part of the budget that is kept for the fallback command; half of the budget at most.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration,
+)
 METRICS = Variable(
     "METRICS",
     "",
@@ -231,7 +284,7 @@ TIMEOUT = Variable(
 MARGIN = Variable(
     "MARGIN",
     "500ms",
-    "How long before the function's own timeout post work has to end.",
+    "How long before the function's own timeout post work has to end, and a command of BeforeTimeout begins.",
     "a duration such as 500ms, 30s or 2m",
     _duration,
 )
@@ -284,6 +337,10 @@ VARIABLES: tuple[Variable[object], ...] = (
     CAPTURE_LIMIT,
     NEXT_WRAPPER,
     AMBIENT,
+    BREAKER,
+    RETRIES,
+    FALLBACK_COMMAND,
+    FALLBACK_RESERVE,
     METRICS,
     METRICS_NAMESPACE,
     LOG_LEVEL,
@@ -359,6 +416,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         capture_limit=reader.read(CAPTURE_LIMIT),
         next_wrapper=reader.read(NEXT_WRAPPER),
         ambient=reader.read(AMBIENT),
+        breaker=reader.read(BREAKER),
+        retries=reader.read(RETRIES),
+        fallback_command=reader.read(FALLBACK_COMMAND),
+        fallback_reserve=reader.read(FALLBACK_RESERVE),
         metrics=reader.read(METRICS),
         metrics_namespace=reader.read(METRICS_NAMESPACE),
         lambda_level=lambda_level or Level.INFO,

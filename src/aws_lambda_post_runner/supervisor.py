@@ -14,6 +14,7 @@ from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
 from .origin import ignored_signals, seconds_since_start
+from .post.attempts import Attempts
 from .post.command import CommandRunner
 from .post.metrics import Metrics, source_of
 from .post.work import PostWork
@@ -68,7 +69,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
                 return status
             report.observe("handler-started", pid=handler.pid)
 
-            run_command = CommandRunner(settings, handler_environment, report).run
+            run_order = CommandRunner(settings, handler_environment, report).run
+            run_command = Attempts(settings, run_order, report).see_through
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
             if settings.metrics:

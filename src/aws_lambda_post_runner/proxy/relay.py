@@ -191,6 +191,7 @@ class Relay:
         invocation = self._invocations.add(response.headers)
         if self._one_at_a_time:
             self._invocations.end_others(invocation)
+        self._post_work.handed_out(invocation)
         capture = self._capture_of("event")
         await self._deliver(handler, wire, response, capture)
         if capture is not None:
