@@ -107,9 +107,12 @@ def test_sizes_may_have_a_unit(text: str, size: int) -> None:
         ("RETRIES", "1.5", ""),
         ("FALLBACK_RESERVE", "soon", ""),
         ("METRICS", "emd", "did you mean emf?"),
+        ("SPANS", "oltp", "did you mean otlp?"),
         ("METRICS_NAMESPACE", "AWS/Lambda", "no namespace of one's own"),
         ("METRICS_NAMESPACE", "x" * 256, ""),
         ("METRICS_NAMESPACE", "a\tb", ""),
+        ("METRICS_NAMESPACE", "${b}", ""),
+        ("METRICS_NAMESPACE", ":b", "no namespace of one's own"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_valid(name: str, text: str, hint: str) -> None:

@@ -4,6 +4,7 @@ Each variable stands once, in VARIABLES, with what it means and what is valid. T
 README's table and `check` are made from the same rows.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,8 +18,8 @@ PREFIX = "AWS_LAMBDA_POST_RUNNER_"
 _DIGITS = 15
 """Of more digits no number here has any use, and int() and float() have trouble with hundreds of them."""
 
-_NAMESPACE_LIMIT = 255
-"""Characters that a namespace may have, which also must not begin with a colon
+_NAMESPACE = re.compile(r"[0-9A-Za-z.\-_/#: ]{0,255}")
+"""What a namespace may be made of, which also must not begin with a colon
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html)."""
 
 T = TypeVar("T")
@@ -99,6 +100,8 @@ class Settings:
     metrics: bool
     """Whether each invocation gets a line of metrics."""
     metrics_namespace: str
+    spans: bool
+    """Whether post work of a traced invocation is sent as a span."""
     lambda_level: Level
     """From what level on Lambda itself keeps lines, where it can read their level."""
     max_concurrency: int | None
@@ -204,8 +207,12 @@ def _is_emf(text: str) -> bool:
     return bool(text and _one_of(text, ["emf"]))
 
 
+def _is_otlp(text: str) -> bool:
+    return bool(text and _one_of(text, ["otlp"]))
+
+
 def _namespace(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or len(text) > _NAMESPACE_LIMIT:
+    if not _NAMESPACE.fullmatch(text):
         raise ValueError
     if text.startswith((":", "AWS/")):
         raise ValueError("no namespace of one's own begins so")
@@ -264,8 +271,16 @@ METRICS_NAMESPACE = Variable(
     "METRICS_NAMESPACE",
     "PostRunner",
     "The namespace of these metrics.",
-    "up to 255 printable ASCII characters, not beginning with a colon or AWS/",
+    "up to 255 letters, digits, spaces and .-_/#: but not AWS/ or a colon first",
     _namespace,
+)
+SPANS = Variable(
+    "SPANS",
+    "",
+    "Whether the post work of each traced invocation is sent as a span, to where OpenTelemetry's own variables say, "
+    "such as OTEL_EXPORTER_OTLP_ENDPOINT.",
+    "otlp",
+    _is_otlp,
 )
 LOG_LEVEL = Variable(
     "LOG_LEVEL",
@@ -343,6 +358,7 @@ VARIABLES: tuple[Variable[object], ...] = (
     FALLBACK_RESERVE,
     METRICS,
     METRICS_NAMESPACE,
+    SPANS,
     LOG_LEVEL,
     DISABLED,
 )
@@ -422,6 +438,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         fallback_reserve=reader.read(FALLBACK_RESERVE),
         metrics=reader.read(METRICS),
         metrics_namespace=reader.read(METRICS_NAMESPACE),
+        spans=reader.read(SPANS),
         lambda_level=lambda_level or Level.INFO,
         max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
         observer_fd=reader.read_number(OBSERVER_FD.full_name),

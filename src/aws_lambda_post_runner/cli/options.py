@@ -47,6 +47,7 @@ VALUES: Mapping[Variable[object], Values] = {
     settings.FALLBACK_RESERVE: Values("DURATION"),
     settings.METRICS: Values("emf", ("emf",)),
     settings.METRICS_NAMESPACE: Values("NAME"),
+    settings.SPANS: Values("otlp", ("otlp",)),
     settings.LOG_LEVEL: Values("LEVEL", tuple(level.name.lower() for level in Level)),
     settings.DISABLED: Values("REASON"),
 }

@@ -1,6 +1,6 @@
-"""What the post work of one invocation came to, when it has ended. Metrics are made of it."""
+"""What the post work of one invocation came to, when it has ended. Metrics and spans are made of it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aws_lambda_post_runner.invocation import Settled, WaitsEnding
@@ -28,3 +28,6 @@ class Account:
 
 Keep = Callable[[Account], None]
 """Takes note of an account, and neither waits nor fails because of what it does with it."""
+
+Trace = Callable[[Account], Awaitable[None]]
+"""Does something with an account before the environment may be frozen."""

@@ -23,7 +23,7 @@ from aws_lambda_post_runner.invocation import (
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Mode, Settings
 
-from .account import Account, Keep
+from .account import Account, Keep, Trace
 from .attempts import Course
 from .cutting import Cutting
 from .retry import Loss
@@ -66,7 +66,8 @@ class PostWork:
         self._under_way: dict[Settled, _Work] = {}
         self._progress = trio.lowlevel.ParkingLot()
         self._held_since: list[float] = []
-        self._keepers: list[Keep] = []
+        self._keep: Keep | None = None
+        self._trace: Trace | None = None
         self._is_shut_down = False
         self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
         # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
@@ -74,7 +75,11 @@ class PostWork:
 
     def keep_accounts(self, keep: Keep) -> None:
         """From now on give it an account of each invocation that is over, with or without post work."""
-        self._keepers.append(keep)
+        self._keep = keep
+
+    def trace_with(self, trace: Trace) -> None:
+        """From now on let it have an account of all post work that has ended. Polls are held until it returns."""
+        self._trace = trace
 
     @property
     def holding(self) -> bool:
@@ -106,8 +111,7 @@ class PostWork:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
         if not self._wants_command(settled) and not settled.invocation.waits:
             self._invocations.end(settled.invocation)
-            if self._keepers:
-                self._account_for(settled, _Work())
+            self._tell_keeper(settled, _Work())
             return
         self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
@@ -169,12 +173,14 @@ class PostWork:
             await self._see_command_end(settled, work)
             if settled.invocation.waits_begun:
                 await self._see_waits_end(settled, work)
+            if self._trace is not None:
+                await self._trace(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
             work.course = Course(self._report.post_work_failed(settled, error), loss=Loss.FAILED)
         finally:
             del self._under_way[settled]
             self._invocations.end(settled.invocation)
-            self._account_for(settled, work)
+            self._tell_keeper(settled, work)
             self._progress.unpark_all()
 
     async def _run_before_timeout(
@@ -227,12 +233,18 @@ class PostWork:
         work.waits = WaitsEnding(settled.invocation.waits_begun, expired, duration_ms, cut_off_by)
         self._report.waits_ended(settled, work.waits)
 
-    def _account_for(self, settled: Settled, work: _Work) -> None:
-        """Give whoever wants it an account of post work that has ended, or that there was none."""
-        if not self._keepers:
+    def _tell_keeper(self, settled: Settled, work: _Work) -> None:
+        if self._keep is None:
             return
+        try:
+            self._keep(self._account_of(settled, work))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._report.post_work_failed(settled, error)
+
+    def _account_of(self, settled: Settled, work: _Work) -> Account:
+        """What post work that ends now has come to, or that there was none."""
         now = time.time()
-        account = Account(
+        return Account(
             settled=settled,
             settled_at=work.began,
             ended_at=now,
@@ -242,8 +254,3 @@ class PostWork:
             waits=work.waits,
             budget_left=budget_for(settled.invocation, self._settings, work.began).remaining(now),
         )
-        for keep in self._keepers:
-            try:
-                keep(account)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._report.post_work_failed(settled, error)
