@@ -26,7 +26,9 @@ IMPORTS: dict[str, set[str]] = {
     "proxy.__init__": set(),
     "proxy.heads": {"h11"},
     "proxy.plain_heads": {"proxy.heads"},
-    "proxy.wire": {"h11", "proxy.heads", "proxy.plain_heads", "trio"},
+    "proxy.turn": {"trio"},
+    "proxy.wire": {"h11", "proxy.heads", "proxy.plain_heads", "proxy.turn", "trio"},
+    "proxy.door": {"proxy.turn", "proxy.wire", "trio"},
     "proxy.ask": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
     "proxy.pool": {"proxy.wire"},
     "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
@@ -38,6 +40,7 @@ IMPORTS: dict[str, set[str]] = {
         "post.handler_api",
         "post.work",
         "proxy.ask",
+        "proxy.door",
         "proxy.heads",
         "proxy.polls",
         "proxy.pool",
@@ -51,10 +54,11 @@ IMPORTS: dict[str, set[str]] = {
     "post.__init__": set(),
     "post.breaker": set(),
     "post.capture": set(),
-    "post.metrics": set(),
+    "post.account": {"invocation"},
+    "post.metrics": {"post.account", "post.retry", "settings"},
     "post.retry": {"invocation"},
     "post.span": set(),
-    "post.work": {"invocation", "report", "settings", "trio"},
+    "post.work": {"invocation", "post.account", "report", "settings", "trio"},
     "post.session": set(),
     "post.stdin": set(),
     "post.command": {
@@ -78,7 +82,9 @@ IMPORTS: dict[str, set[str]] = {
         "invocation",
         "origin",
         "post.command",
+        "post.metrics",
         "post.work",
+        "proxy.door",
         "proxy.relay",
         "report",
         "runtime_api",
@@ -215,11 +221,11 @@ def test_only_runtime_api_knows_its_paths_and_header_names(room: str) -> None:
 
 
 def test_only_wire_sees_bytes_of_a_connection() -> None:
-    """The supervisor has the listener, and hands each socket that it accepts to the relay's wire."""
+    """The door has the listener, and makes a wire of each socket that it accepts."""
     seeing = {"recv", "recv_into", "send", "sendall", "sendmsg", "setsockopt", "accept"}
     seen = {room: seeing & named(tree_of(room)) for room in rooms()}
-    assert {room for room in rooms() if seen[room]} == {"proxy.wire", "supervisor"}
-    assert seen["supervisor"] == {"accept"}
+    assert {room for room in rooms() if seen[room]} == {"proxy.door", "proxy.wire"}
+    assert seen["proxy.door"] == {"accept"}
     assert {room for room in rooms() if "h11" in IMPORTS[room]} == {"proxy.wire", "proxy.heads"}
 
 

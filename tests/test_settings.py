@@ -85,6 +85,10 @@ def test_sizes_may_have_a_unit(text: str, size: int) -> None:
         ("CAPTURE_LIMIT", "6MB", ""),
         ("TIMEOUT", "9" * 400 + "s", ""),
         ("CAPTURE_LIMIT", "9" * 5000, ""),
+        ("METRICS", "emd", "did you mean emf?"),
+        ("METRICS_NAMESPACE", "AWS/Lambda", "no namespace of one's own"),
+        ("METRICS_NAMESPACE", "x" * 256, ""),
+        ("METRICS_NAMESPACE", "a\tb", ""),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_valid(name: str, text: str, hint: str) -> None:

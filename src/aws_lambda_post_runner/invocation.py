@@ -1,6 +1,7 @@
-"""What is known of one invocation, and the environment that a post command gets from it. Pure: no IO."""
+"""What is known of one invocation, and the environment that a post command gets from it. No IO, but for the clock."""
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,6 +32,8 @@ class Invocation:
     trace_id: str = ""
     tenant_id: str = ""
     cold_start: bool = False
+    handed_out_at: float | None = None
+    """When the handler got its event, in seconds since 1970; None if we did not see that."""
     work: list[bytes] = field(default_factory=list)
     """What the handler handed over for the command's standard input."""
     waits: set[str] = field(default_factory=set)
@@ -171,6 +174,7 @@ def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Inv
         trace_id=runtime_api.read_text(headers.get(runtime_api.TRACE_ID, b"")),
         tenant_id=runtime_api.read_text(headers.get(runtime_api.TENANT_ID, b"")),
         cold_start=cold_start,
+        handed_out_at=time.time(),
     )
 
 

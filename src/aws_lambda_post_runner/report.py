@@ -53,11 +53,15 @@ class Report:
         message = _describe(ending) + f" (outcome {settled.outcome.value})"
         self._command_ended(level, message, settled, ending)
 
-    def post_work_failed(self, settled: Settled, error: Exception) -> None:
-        """Report an error that nobody has foreseen, with its traceback: post work failed, and the function goes on."""
+    def post_work_failed(self, settled: Settled, error: Exception) -> Ending:
+        """Report an error that nobody has foreseen, with its traceback: post work failed, and the function goes on.
+
+        Return what it counts as.
+        """
         story = "".join(traceback.format_exception(error)).rstrip("\n")
         ending = Ending(problem=f"{type(error).__name__}: {error}")
         self._command_ended(Level.WARN, f"the post work failed as nobody foresaw: {story}", settled, ending)
+        return ending
 
     def _command_ended(self, level: Level, message: str, settled: Settled, ending: Ending) -> None:
         request_id = settled.invocation.request_id
@@ -87,6 +91,11 @@ class Report:
         }
         self._say(Level.WARN, message, settled.invocation.request_id, fields)
 
+    def write(self, line: bytes) -> None:
+        """Write a line that is not for people, as it is and whatever the level."""
+        with suppress(OSError):  # nobody reads our lines any more
+            os.write(_STDERR, line)
+
     def observe(self, event: str, **fields: object) -> None:
         """Tell the observer what has just happened, as one JSON line; without an observer do nothing."""
         if self._observer_fd is None:
@@ -113,8 +122,7 @@ class Report:
         else:
             text = f"[{level.name}]\t{stamp}\t{request_id}\t{NAME}: {message}\n"
             line = text.encode(errors="backslashreplace")
-        with suppress(OSError):  # nobody reads our lines any more
-            os.write(_STDERR, line)
+        self.write(line)
 
 
 def _describe(ending: Ending) -> str:

@@ -17,6 +17,10 @@ PREFIX = "AWS_LAMBDA_POST_RUNNER_"
 _DIGITS = 15
 """Of more digits no number here has any use, and int() and float() have trouble with hundreds of them."""
 
+_NAMESPACE_LIMIT = 255
+"""Characters that a namespace may have, which also must not begin with a colon
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html)."""
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -86,6 +90,11 @@ class Settings:
     next_wrapper: str
     ambient: frozenset[str]
     """The frameworks in Node that are given a `waitUntil`."""
+    metrics: bool
+    """Whether each invocation gets a line of metrics."""
+    metrics_namespace: str
+    lambda_level: Level
+    """From what level on Lambda itself keeps lines, where it can read their level."""
     max_concurrency: int | None
     """How many invocations can be in flight at once on Lambda Managed Instances; elsewhere None."""
     observer_fd: int | None
@@ -167,6 +176,18 @@ def _ambient(text: str) -> frozenset[str]:
     return _some_of(text, ["next", "vercel"])
 
 
+def _is_emf(text: str) -> bool:
+    return bool(text and _one_of(text, ["emf"]))
+
+
+def _namespace(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or len(text) > _NAMESPACE_LIMIT:
+        raise ValueError
+    if text.startswith((":", "AWS/")):
+        raise ValueError("no namespace of one's own begins so")
+    return text
+
+
 COMMAND = Variable(
     "COMMAND", "", "The post command: what runs after each invocation.", "any command of the shell", _text
 )
@@ -179,6 +200,20 @@ MODE = Variable(
     _modes,
 )
 SHELL = Variable("SHELL", "/bin/bash", "The shell that gets `-c COMMAND`.", "a path", _text)
+METRICS = Variable(
+    "METRICS",
+    "",
+    "Whether each invocation gets a line from which CloudWatch takes metrics, in its embedded metric format.",
+    "emf",
+    _is_emf,
+)
+METRICS_NAMESPACE = Variable(
+    "METRICS_NAMESPACE",
+    "PostRunner",
+    "The namespace of these metrics.",
+    "up to 255 printable ASCII characters, not beginning with a colon or AWS/",
+    _namespace,
+)
 LOG_LEVEL = Variable(
     "LOG_LEVEL",
     "",
@@ -249,6 +284,8 @@ VARIABLES: tuple[Variable[object], ...] = (
     CAPTURE_LIMIT,
     NEXT_WRAPPER,
     AMBIENT,
+    METRICS,
+    METRICS_NAMESPACE,
     LOG_LEVEL,
     DISABLED,
 )
@@ -307,13 +344,13 @@ def read(environ: Mapping[str, str]) -> Settings:
     command = reader.read(COMMAND)
     if not command and modes != {Mode.WAIT_UNTIL}:
         reader.problems.append(_command_is_missing(environ))
-    lambda_level = environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    lambda_level = Level.__members__.get(environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper())
     settings = Settings(
         runtime_api=reader.read_address(),
         command=command,
         modes=modes,
         shell=reader.read(SHELL),
-        level=reader.read(LOG_LEVEL) or Level.__members__.get(lambda_level, Level.WARN),
+        level=reader.read(LOG_LEVEL) or lambda_level or Level.WARN,
         json_log=wants_json(environ),
         timeout=reader.read(TIMEOUT),
         margin=reader.read(MARGIN),
@@ -322,6 +359,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         capture_limit=reader.read(CAPTURE_LIMIT),
         next_wrapper=reader.read(NEXT_WRAPPER),
         ambient=reader.read(AMBIENT),
+        metrics=reader.read(METRICS),
+        metrics_namespace=reader.read(METRICS_NAMESPACE),
+        lambda_level=lambda_level or Level.INFO,
         max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
         observer_fd=reader.read_number(OBSERVER_FD.full_name),
     )

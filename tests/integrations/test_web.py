@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import Stage, await_freeze, await_line, http_event
 
-frameworks = pytest.mark.parametrize("name", ["with_fastapi", "with_flask", "with_django"])
+frameworks = pytest.mark.parametrize("name", ["with_fastapi", "with_starlette", "with_flask", "with_django"])
 
 
 @frameworks

@@ -14,6 +14,8 @@ from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Outco
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Mode, Settings
 
+from .account import Account, Keep
+
 RunCommand = Callable[[Settled, Budget, trio.CancelScope], Awaitable[Ending]]
 """Runs the command for a settled invocation until it ends, its budget is used up or the scope is cancelled."""
 
@@ -26,6 +28,14 @@ class _Work:
     """Of what is done now: first the command, then the waits."""
     is_cut: bool = False
     """Whether it has to end because of a signal."""
+    began: float = field(default_factory=time.time)
+    """When the answer was taken, in seconds since 1970."""
+    ending: Ending | None = None
+    """How its command ended."""
+    waited: float = 0.0
+    """Seconds from the end of its command to the end of its waits."""
+    expired: int = 0
+    """How many of its waits had to be given up."""
 
     def cut(self) -> None:
         self.is_cut = True
@@ -50,10 +60,16 @@ class PostWork:
         self._report = report
         self._under_way: dict[Settled, _Work] = {}
         self._progress = trio.lowlevel.ParkingLot()
+        self._held_since: list[float] = []
+        self._keepers: list[Keep] = []
         self._is_shut_down = False
         self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
         # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
         self._holds = settings.max_concurrency is None
+
+    def keep_accounts(self, keep: Keep) -> None:
+        """From now on give it an account of each invocation that is over, with or without post work."""
+        self._keepers.append(keep)
 
     @property
     def holding(self) -> bool:
@@ -69,6 +85,8 @@ class PostWork:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
         if not self._wants_command(settled) and not settled.invocation.waits:
             self._invocations.end(settled.invocation)
+            if self._keepers:
+                self._account_for(settled, _Work())
             return
         self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
@@ -78,13 +96,18 @@ class PostWork:
 
     async def hold(self) -> None:
         """Return when no poll has to wait any more."""
-        while self.holding:
-            await self._progress.park()
+        since = time.time()
+        self._held_since.append(since)
+        try:
+            while self.holding:
+                await self._progress.park()
+        finally:
+            self._held_since.remove(since)
 
     async def finish(self) -> None:
         """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
-        for settled in self._under_way:
-            self._give_up_waits(settled, "exit")
+        for settled, work in self._under_way.items():
+            self._give_up_waits(settled, work, "exit")
         self.waits_changed()
         while self._under_way:
             await self._progress.park()
@@ -110,39 +133,67 @@ class PostWork:
         return (Mode.AFTER_RESPONSE if settled.outcome is Outcome.RESPONSE else Mode.AFTER_ERROR) in modes
 
     async def _see_through(self, settled: Settled, work: _Work) -> None:
-        settled_at = time.time()
         try:
-            if self._wants_command(settled):
-                async with self._places:
-                    # What it has waited for its place, on Managed Instances, is none of its own time.
-                    budget = budget_for(settled.invocation, self._settings, time.time())
-                    ending = await self._run_command(settled, budget, work.scope)
-                self._report.command_ended(settled, ending)
+            await self._see_command_end(settled, work)
             if settled.invocation.waited_for:
-                budget = budget_for(settled.invocation, self._settings, settled_at)
-                await self._see_waits_end(settled, work, budget)
+                await self._see_waits_end(settled, work)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
-            self._report.post_work_failed(settled, error)
+            work.ending = self._report.post_work_failed(settled, error)
         finally:
             del self._under_way[settled]
             self._invocations.end(settled.invocation)
+            self._account_for(settled, work)
             self._progress.unpark_all()
 
-    async def _see_waits_end(self, settled: Settled, work: _Work, budget: Budget) -> None:
+    async def _see_command_end(self, settled: Settled, work: _Work) -> None:
+        if not self._wants_command(settled):
+            return
+        async with self._places:
+            # What it has waited for its place, on Managed Instances, is none of its own time.
+            budget = budget_for(settled.invocation, self._settings, time.time())
+            work.ending = await self._run_command(settled, budget, work.scope)
+        self._report.command_ended(settled, work.ending)
+
+    async def _see_waits_end(self, settled: Settled, work: _Work) -> None:
+        began = time.time()
+        budget = budget_for(settled.invocation, self._settings, work.began)
         waits = settled.invocation.waits
         work.scope = trio.CancelScope()
-        remaining = 0.0 if work.is_cut else budget.remaining(time.time())
+        remaining = 0.0 if work.is_cut else budget.remaining(began)
         if remaining is not None:
             work.scope.deadline = trio.current_time() + remaining
         with work.scope:
             while waits:
                 await self._progress.park()
-        expired = len(waits)
-        self._give_up_waits(settled, "shutdown" if work.is_cut else budget.bound_by)
-        self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=expired)
+        work.waited = time.time() - began
+        self._give_up_waits(settled, work, "shutdown" if work.is_cut else budget.bound_by)
+        self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=work.expired)
 
-    def _give_up_waits(self, settled: Settled, cut_off_by: str) -> None:
+    def _account_for(self, settled: Settled, work: _Work) -> None:
+        """Give whoever wants it an account of post work that has ended, or that there was none."""
+        if not self._keepers:
+            return
+        now = time.time()
+        account = Account(
+            settled=settled,
+            settled_at=work.began,
+            ended_at=now,
+            ending=work.ending,
+            # Several may be held; the first has been held for the longest.
+            held=now - max(work.began, min(self._held_since)) if self._held_since else 0.0,
+            waited=work.waited,
+            waits_expired=work.expired,
+            budget_left=budget_for(settled.invocation, self._settings, work.began).remaining(now),
+        )
+        for keep in self._keepers:
+            try:
+                keep(account)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._report.post_work_failed(settled, error)
+
+    def _give_up_waits(self, settled: Settled, work: _Work, cut_off_by: str) -> None:
         waits = settled.invocation.waits
         if waits:
+            work.expired = len(waits)
             self._report.waits_cut_off(settled, len(waits), cut_off_by)
             waits.clear()

@@ -9,7 +9,7 @@ poll that the handler makes, which is then not sent on. .NET's client drops a po
 import trio
 
 from .heads import ResponseHead
-from .wire import HandlerWire, RuntimeApiWire
+from .wire import HandlerWire, Peek, RuntimeApiWire
 
 Answer = tuple[RuntimeApiWire, ResponseHead]
 
@@ -67,7 +67,7 @@ class Polls:
 
     def orphan(self) -> Poll | None:
         """A poll whose handler connection has gone away."""
-        return next((poll for poll in self._out if poll.handler.is_gone()), None)
+        return next((poll for poll in self._out if poll.handler.peek() is Peek.GONE), None)
 
     def close(self) -> None:
         """Close the connections on which answers that nobody took over are still to be read."""

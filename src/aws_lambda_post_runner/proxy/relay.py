@@ -5,11 +5,9 @@ it cannot be reached, the handler's connection is closed and no status is invent
 and Lambda starts it anew.
 """
 
-import socket
-from collections.abc import Callable
 from functools import partial
 
-from trio.lowlevel import ParkingLot, checkpoint
+from trio.lowlevel import ParkingLot
 
 from aws_lambda_post_runner import runtime_api
 from aws_lambda_post_runner.invocation import Invocation, Invocations, Outcome, Settled
@@ -22,13 +20,11 @@ from aws_lambda_post_runner.runtime_api import Call
 from aws_lambda_post_runner.settings import Settings
 
 from .ask import ask
+from .door import Door
 from .heads import Headers, Malformed, RequestHead, ResponseHead
 from .polls import Poll, Polls
 from .pool import Pool
-from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
-
-_HEARING = 5
-"""Turns that all tasks get to read what has come: to see and accept a connection, to see and read what is on it."""
+from .wire import HandlerWire, Hangup, Peek, RuntimeApiWire, Tap
 
 
 class Relay:
@@ -40,29 +36,21 @@ class Relay:
         invocations: Invocations,
         post_work: PostWork,
         report: Report,
-        has_knocked: Callable[[], bool],
+        door: Door,
     ) -> None:
-        """`has_knocked` tells whether a connection of the handler's waits to be accepted."""
         self._capture = settings.capture
         self._capture_limit = settings.capture_limit
         self._post_work = post_work
         self._report = report
-        self._has_knocked = has_knocked
+        self._door = door
         self._pool = Pool(settings.runtime_api)
         self._polls = Polls()
         self._invocations = invocations
         self._handler_api = HandlerApi(invocations, post_work)
-        self._handlers: set[HandlerWire] = set()
         self._being_answered: list[Invocation] = []
         self._answer_arrived = ParkingLot()
         # On Managed Instances clients poll while others' answers are on their way.
         self._one_at_a_time = settings.max_concurrency is None
-
-    def welcome(self, sock: socket.socket) -> HandlerWire:
-        """Take in a connection that was accepted; it is to be served next."""
-        handler = HandlerWire(sock)
-        self._handlers.add(handler)
-        return handler
 
     async def serve(self, handler: HandlerWire) -> None:
         """Relay all exchanges of one handler connection, until either side closes; then close it."""
@@ -77,8 +65,7 @@ class Relay:
         except OSError as error:
             self._report.error(f"the Runtime API cannot be reached: {error.strerror}")
         finally:
-            self._handlers.discard(handler)
-            handler.close()
+            self._door.see_off(handler)
 
     @property
     def being_answered(self) -> list[Invocation]:
@@ -105,6 +92,7 @@ class Relay:
             self._report.debug(f"the handler asks {method.decode()} {target.decode()}")
         if target.startswith(handler_api.PATH):
             return await self._answer_ourselves(handler, request)
+        self._door.heard(handler)
         match runtime_api.read_call(method, target):
             case Call.NEXT, _:
                 return await self._poll(handler, request)
@@ -117,6 +105,7 @@ class Relay:
 
     async def _receive_request(self, handler: HandlerWire) -> RequestHead | None:
         """The next request's head; None when there will be none, because of one that was refused as well."""
+        self._door.listen_to(handler)
         try:
             return await handler.receive_request()
         except Malformed as malformed:
@@ -126,8 +115,8 @@ class Relay:
 
     async def _poll(self, handler: HandlerWire, request: RequestHead) -> bool:
         """Hold the poll until it is its turn, send it on, and hand out the event that it brings."""
-        held = self._one_at_a_time and await self._wait_for_turn(handler)
-        if (held or len(self._handlers) > 1) and handler.is_gone():
+        held = self._one_at_a_time and await self._wait_for_turn()
+        if (held or self._door.is_crowded) and handler.peek() is Peek.GONE:
             # It was held or read late, and the handler may have made another one since. The Runtime API answers a
             # poll too many with the event that is under way, and the handler would get that a second time.
             return False
@@ -148,18 +137,18 @@ class Relay:
             if wire is not None:
                 wire.close()
             raise
-        if poll.handler is not handler or handler.is_gone():
+        if poll.handler is not handler or handler.peek() is Peek.GONE:
             poll.leave((wire, response))
             return False
         return await self._hand_out(poll, handler, request, wire, response)
 
-    async def _wait_for_turn(self, handler: HandlerWire) -> bool:
+    async def _wait_for_turn(self) -> bool:
         """Return when no answer is on its way and no post work is under way; tell whether that took any time.
 
         A client may poll before it has read that its answer was taken (aws-lambda-ric 4 does, when a streaming
         handler throws). What it sent before the poll on another connection may not even be read yet.
         """
-        await self._hear_others(handler)
+        await self._door.wait_until_all_is_heard()
         if not self._being_answered and not self._post_work.holding:
             return False
         self._report.observe("poll-held")
@@ -171,7 +160,7 @@ class Relay:
     async def _inherit(self, poll: Poll, handler: HandlerWire, request: RequestHead) -> bool:
         """Wait for the answer to a poll that another connection of the handler's has made, and gone away."""
         answer = await poll.inherit(handler)
-        if answer is None or poll.handler is not handler or handler.is_gone():
+        if answer is None or poll.handler is not handler or handler.peek() is Peek.GONE:
             return False
         return await self._hand_out(poll, handler, request, *answer)
 
@@ -210,7 +199,9 @@ class Relay:
             wire = await self._pool.take()
             try:
                 trailers, response = await ask(handler, request, wire, tap)
-                await self._hear_others(handler)
+                # Node's helper does not wait until it has been heard. What it asked before the answer may be here,
+                # unread, and would come too late for the invocation.
+                await self._door.wait_until_all_is_heard()
             except BaseException:
                 wire.close()
                 raise
@@ -227,18 +218,6 @@ class Relay:
             self._answer_arrived.unpark_all()
         await self._deliver(handler, wire, response)
         return request.keep_alive
-
-    async def _hear_others(self, handler: HandlerWire) -> None:
-        """Let be read what has come on the handler's other connections, and on those that knock.
-
-        Node's helper does not wait until it has been heard. What it asked before the answer may be here, unread,
-        when the answer has been taken, and would come too late for the invocation.
-        """
-        for _ in range(_HEARING):
-            others = (other for other in self._handlers if other is not handler)
-            if not self._has_knocked() and not any(other.has_unread() for other in others):
-                return
-            await checkpoint()
 
     def _find(self, request: RequestHead, request_id: str) -> Invocation:
         invocation_id = runtime_api.read_text(request.headers.get(runtime_api.INVOCATION_ID, b""))

@@ -12,10 +12,11 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum, auto
 from time import monotonic
 
 import h11
-from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
+from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
 from .heads import (
     Headers,
@@ -30,6 +31,7 @@ from .heads import (
     write_head,
 )
 from .plain_heads import read_plain_request, read_plain_response
+from .turn import turn
 
 HEAD_LIMIT = 2 * 1024 * 1024
 """Bytes. awslambdaric sends an X-Ray cause of up to 1 MiB in a header; h11's own limit is 16 KiB."""
@@ -39,8 +41,6 @@ _RECEIVE_SIZE = 16 * 1024
 _PASS_SIZE = 256 * 1024
 _UNREAD_LIMIT = 32
 """How many receives of a refused request's rest are worth a refusal that arrives."""
-_TURN = 0.001
-"""Seconds that a task may go on without waiting before the others (signals, deadlines) have their turn."""
 
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -62,20 +62,15 @@ _HEAD_REQUEST = h11.Request(method="HEAD", target="/", headers=[("Host", "")])
 """What h11 needs to know of a request to read the response: whether it was HEAD."""
 
 
-class _Turn:
-    """When the task that runs now has to let others run: once in _TURN, for all wires together."""
+class Peek(Enum):
+    """What a connection shows that is not read, without waiting."""
 
-    __slots__ = ("ends",)
-
-    def __init__(self) -> None:
-        self.ends = 0.0
-
-    async def give_way(self) -> None:
-        await checkpoint()
-        self.ends = monotonic() + _TURN
+    QUIET = auto()
+    UNREAD = auto()
+    GONE = auto()
+    """The peer has closed or reset it."""
 
 
-_turn = _Turn()
 _spare_buffers: list[bytearray] = []
 """Of _PASS_SIZE bytes each, used again and again: as many as bodies ever passed at the same time."""
 
@@ -115,21 +110,14 @@ class Wire:
             notify_closing(self._sock)
             self._sock.close()
 
-    def is_gone(self) -> bool:
-        """Tell, without waiting, whether the peer has closed or reset the connection."""
+    def peek(self) -> Peek:
+        """Look, without waiting, at what has come and was not read yet."""
         try:
-            return not self._sock.recv(1, socket.MSG_PEEK)
+            return Peek.UNREAD if self._sock.recv(1, socket.MSG_PEEK) else Peek.GONE
         except BlockingIOError:
-            return False
+            return Peek.QUIET
         except OSError:
-            return True
-
-    def has_unread(self) -> bool:
-        """Tell, without waiting, whether the peer has sent something that was not read yet."""
-        try:
-            return bool(self._sock.recv(1, socket.MSG_PEEK))
-        except OSError:
-            return False
+            return Peek.GONE
 
     async def flush(self, data: bytes | memoryview = b"") -> None:
         """Send what is queued and then `data`, together."""
@@ -208,8 +196,8 @@ class Wire:
                 if tap is not None:
                     tap(view[:count])
                 await sink.flush(view[:count])
-                if monotonic() > _turn.ends:
-                    await _turn.give_way()
+                if monotonic() > turn.ends_at:
+                    await turn.give_way()
         finally:
             _spare_buffers.append(buffer)
 
@@ -247,9 +235,9 @@ class Wire:
 
     async def _receive(self) -> bytes:
         """What has come, at least one byte; none when the peer has closed."""
-        # Not after receiving: what has come is either still to be seen by has_unread, or dealt with.
-        if monotonic() > _turn.ends:
-            await _turn.give_way()
+        # Not after receiving: what has come is either still to be seen by `peek`, or dealt with.
+        if monotonic() > turn.ends_at:
+            await turn.give_way()
         while True:
             try:
                 return self._sock.recv(_RECEIVE_SIZE)
@@ -409,13 +397,7 @@ class RuntimeApiWire(Wire):
 
     def is_stale(self) -> bool:
         """Tell whether an idle connection cannot be used again: closed by the peer, or with bytes nobody asked for."""
-        try:
-            self._sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return bool(self._backlog)
-        except OSError:
-            return True
-        return True
+        return bool(self._backlog) or self.peek() is not Peek.QUIET
 
     def queue_request(self, head: RequestHead) -> None:
         """The head goes out with the first piece of its body."""

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ class ExecutionEnvironment:
         self._observer = PipeLines(self._observe)
         self._output = PipeLines(self._show)
         self._ready = trio.Event()
+        self._ready_at = 0.0
         self._awaiting_command: dict[str, Invocation] = {}
         # What marks its processes must be unique, and on Lambda a log stream's name is just that.
         self._log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
@@ -182,6 +184,7 @@ class ExecutionEnvironment:
         self._drain()
         if not self._ready.is_set():
             self._ready.set()
+            self._ready_at = time.monotonic()
             self._recorder.now("environment-ready")
 
     def idle(self) -> None:
@@ -191,6 +194,8 @@ class ExecutionEnvironment:
 
     def handed(self, invocation: Invocation) -> None:
         """Thaw, and watch the invocation's deadline."""
+        if invocation.arrived < self._ready_at:
+            invocation.start_s = self._ready_at - invocation.arrived
         if thawed := self._sandbox.thaw():
             self._recorder.now("thawed", processes=thawed)
         self._recorder.now("handed", invocation.request_id, deadlineMs=invocation.deadline_ms)

@@ -169,7 +169,7 @@ def rows(block: Block, now: float) -> list[Row]:
         )
     if block.parts:
         words = (
-            f"first byte after {in_words(block.parts[0] - block.sent)}, {_counted(len(block.parts), 'part')}"
+            f"first byte after {in_words(block.parts[0] - block.sent)}, {counted(len(block.parts), 'part')}"
         )
         end = block.answered or block.ended or now
         found.append(Row("stream", "bold green", block.parts[0], end, words))
@@ -249,7 +249,7 @@ def summary(blocks: list[Block]) -> str:
     ends = [(block.command_began, block.command_ended) for block in blocks]
     work = sum(ended - began for began, ended in ends if began is not None and ended is not None)
     failed = sum(1 for block in blocks if block.failures)
-    parts = [_counted(len(blocks), "invocation")]
+    parts = [counted(len(blocks), "invocation")]
     if answered:
         parts.append(f"answered after {in_words(max(answered))} at most")
     if work:
@@ -258,7 +258,8 @@ def summary(blocks: list[Block]) -> str:
     return ", ".join(parts)
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun, in the plural where there are several."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
