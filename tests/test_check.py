@@ -161,7 +161,7 @@ def test_a_runtime_config_that_only_the_deployment_knows_is_taken_to_be_right(tm
 
 
 def customer_managed(
-    folder: Path, properties: dict[str, object], variables: dict[str, str]
+    folder: Path, properties: Mapping[str, object], variables: dict[str, str]
 ) -> FunctionConfig:
     file = folder / "template.json"
     function = {
