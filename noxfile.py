@@ -113,7 +113,17 @@ def interop(session: nox.Session) -> None:
 def integrations(session: nox.Session) -> None:
     """Run what many functions use already, in real packages, with the runner and without it"""
     session.install(".", *group("integrations"))
-    session.run("pytest", "tests/integrations", *session.posargs, env={"INTEROP_PARTS": real_parts(session)})
+    parts = real_parts(session)
+    session.run("python", "-m", "tests.integrations.obtain", parts)
+    session.run("pytest", "tests/integrations", "-n", "2", *session.posargs, env={"INTEROP_PARTS": parts})
+
+
+@nox.session
+def npm(session: nox.Session) -> None:
+    """Make the helper for Node into a package that `npm install` takes, in dist/"""
+    Path("dist").mkdir(exist_ok=True)
+    folder = "src/aws_lambda_post_runner/layer/nodejs/post-runner"
+    session.run("npm", "pack", f"./{folder}", "--pack-destination", "dist", external=True)
 
 
 @nox.session
