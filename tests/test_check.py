@@ -118,7 +118,10 @@ def test_what_is_worth_a_thought_is_no_error(config: FunctionConfig, words: str)
     assert words in finding.text
 
 
-CUSTOM = {"Runtime": "custom", "RuntimeConfig": {"RuntimeArn": "arn:…:runtime/ours", "RuntimeAlias": "prod"}}
+CUSTOM: dict[str, object] = {
+    "Runtime": "custom",
+    "RuntimeConfig": {"RuntimeArn": "arn:…:runtime/ours", "RuntimeAlias": "prod"},
+}
 
 
 @pytest.mark.parametrize(
