@@ -118,7 +118,10 @@ def test_what_is_worth_a_thought_is_no_error(config: FunctionConfig, words: str)
     assert words in finding.text
 
 
-CUSTOM = {"Runtime": "custom", "RuntimeConfig": {"RuntimeArn": "arn:…:runtime/ours", "RuntimeAlias": "prod"}}
+CUSTOM: dict[str, object] = {
+    "Runtime": "custom",
+    "RuntimeConfig": {"RuntimeArn": "arn:…:runtime/ours", "RuntimeAlias": "prod"},
+}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,7 @@ def test_a_runtime_config_that_only_the_deployment_knows_is_taken_to_be_right(tm
 
 
 def customer_managed(
-    folder: Path, properties: dict[str, object], variables: dict[str, str]
+    folder: Path, properties: Mapping[str, object], variables: dict[str, str]
 ) -> FunctionConfig:
     file = folder / "template.json"
     function = {

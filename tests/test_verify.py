@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from aws_lambda_post_runner import __version__
 from aws_lambda_post_runner.cli.app import app
+from aws_lambda_post_runner.dev import artefact
 
 from .made_artefacts import COMMIT, PRODUCT, SEAL, executable, layer, manifest
 
@@ -144,15 +145,12 @@ def test_a_file_that_is_not_ours_is_told_apart_with_what_it_lacks(
     assert said in found.output
 
 
-def test_a_zip_that_would_unpack_to_more_than_lambda_takes_is_not_unpacked(tmp_path: Path) -> None:
-    file = layer(tmp_path / "a.zip")
-    with (
-        zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("python/zeros", "w") as zeros,
-    ):
-        for _ in range(251):
-            zeros.write(bytes(1 << 20))
-    assert "more than the 250 MB that Lambda takes" in verify(file).output
+def test_a_zip_that_would_unpack_to_more_than_lambda_takes_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artefact, "_LARGEST", 1 << 20)  # 250 MB take a second to write
+    file = layer(tmp_path / "a.zip", {"python/post_runner/zeros": bytes(1 << 20)})
+    assert "more than the 1 MB that Lambda takes" in verify(file).output
 
 
 def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path) -> None:

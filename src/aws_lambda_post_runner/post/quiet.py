@@ -99,7 +99,9 @@ _TCP_INFO = 2  # INET_DIAG_INFO, which is also the number of its attribute
 _ESTABLISHED, _OPENING = 1, 2  # TCP_ESTABLISHED, TCP_SYN_SENT
 _HEADER = struct.Struct("=LHHLL")  # nlmsghdr: length, type, flags, sequence, port
 _ASK = struct.Struct("=BBBxL48x")  # inet_diag_req_v2: family, protocol, extensions, states, any socket
-_SOCKET = struct.Struct("=xBxx2xH44x16xL")  # inet_diag_msg: state, the other end's port (in network order), inode
+_SOCKET = struct.Struct(
+    "=xBxx2xH44x16xL"
+)  # inet_diag_msg: state, the other end's port (in network order), inode
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
 _TIMES = struct.Struct("=24xL16xL4xL60xQQ")
 """tcp_info: unacknowledged segments, milliseconds since it last sent and last received, bytes acknowledged and
