@@ -92,9 +92,10 @@ def test_each_runtime_can_be_chosen_for_each_kind(kind: Kind, runtime: str) -> N
     done = CliRunner().invoke(app, [kind.value, "--runtime", runtime])
     assert done.exit_code == 0
     assert not re.search("@[A-Z_]+@", done.stdout)
-    named = RUNTIMES[runtime].image if kind is Kind.DOCKERFILE else runtime
+    named = RUNTIMES[runtime].image if kind in {Kind.DOCKERFILE, Kind.RUNTIME} else runtime
     assert named in done.stdout
-    assert ("AWS_LAMBDA_EXEC_WRAPPER" in done.stdout) == RUNTIMES[runtime].has_wrapper
+    if kind is not Kind.RUNTIME:
+        assert ("AWS_LAMBDA_EXEC_WRAPPER" in done.stdout) == RUNTIMES[runtime].has_wrapper
 
 
 def test_an_unknown_runtime_is_refused_with_the_known_ones() -> None:
@@ -179,7 +180,7 @@ def test_what_is_written_answers_under_dev_and_its_command_ends_well(tmp_path: P
 
 
 def test_a_snippet_has_the_settings_and_no_function() -> None:
-    for kind in Kind:
+    for kind in set(Kind) - {Kind.RUNTIME}:
         done = CliRunner().invoke(app, [kind.value, "--snippet", "--command", "./flush.sh"])
         assert done.exit_code == 0
         assert "./flush.sh" in done.stdout
@@ -190,6 +191,7 @@ def test_a_snippet_has_the_settings_and_no_function() -> None:
 def test_a_snippet_cannot_be_written(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["sam", "--snippet", "--out", str(tmp_path)])
     assert done.exit_code == 2
+    assert CliRunner().invoke(app, ["runtime", "--snippet"]).exit_code == 2
 
 
 def program(tool: str) -> str:
@@ -263,13 +265,13 @@ def test_a_stack_of_the_cdk_becomes_a_template_that_check_likes(
     pytest.importorskip("aws_cdk")
     settings = {f"{PREFIX}COMMAND": command}
     deployment = Deployment(Architecture.ARM64, 30, settings, RUNTIMES[runtime])
-    write_project(Kind.CDK, deployment, tmp_path)
+    source = render(Kind.CDK, Architecture.ARM64, 30, settings, deployment.runtime)
+    write_project(Kind.CDK, deployment, source, tmp_path)
     (tmp_path / "function").mkdir(exist_ok=True)
     (tmp_path / "function" / "built").touch()
     (tmp_path / "snippet.py").write_text(render_snippet(Kind.CDK, deployment))
     with zipfile.ZipFile(tmp_path / f"aws-lambda-post-runner-{__version__}-arm64.zip", "w"):
         pass  # what is synthesised needs the layer's name and hash alone
-    source = (tmp_path / "app.py").read_text()
     other = "import snippet\nother = Stack(app, 'Other')\nmine = lambda_.Function(other, 'Mine', "
     other += "code=lambda_.Code.from_asset('function'), "
     other += f"runtime=function.runtime, architecture=architecture, handler='{deployment.runtime.handler}')\n"
@@ -291,12 +293,69 @@ def test_a_stack_of_the_cdk_becomes_a_template_that_check_likes(
         assert config.environ == {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh", **settings}
 
 
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_a_runtimes_image_gets_this_versions_executable_for_the_processor(architecture: Architecture) -> None:
+    text = render(Kind.RUNTIME, architecture, 30, SETTINGS)
+    assert (
+        f"COPY --chmod=755 aws-lambda-post-runner-{__version__}-{architecture.value} /usr/local/bin/" in text
+    )
+
+
+STARTED = """#!/bin/sh
+printf '%s\\n' "$@" "$AWS_LAMBDA_POST_RUNNER_COMMAND" "$AWS_LAMBDA_POST_RUNNER_MODE" "${AWS_LAMBDA_EXEC_WRAPPER-unset}"
+"""
+
+
+def bootstrap_in(folder: Path) -> Path:
+    """The bootstrap that a runtime's image gets, with what it starts in this folder instead."""
+    [script] = re.findall(
+        'COPY [^\n]* <<"(END-OF-BOOTSTRAP)" [^\n]*\n(.*?)\n\\1\n', rendered(Kind.RUNTIME), re.DOTALL
+    )
+    for name, place, text in (
+        ("bootstrap", "/var/runtime", script[1] + "\n"),
+        ("aws-lambda-post-runner", "/usr/local/bin", STARTED),
+    ):
+        file = folder / name
+        file.write_text(text.replace("/var/runtime", str(folder)).replace(place, str(folder)))
+        file.chmod(0o755)
+    bootstrap = folder / "bootstrap"
+    bootstrap.write_text(bootstrap.read_text().replace("/usr/local/bin", str(folder)))
+    return bootstrap
+
+
+@pytest.mark.parametrize(
+    ("environ", "command", "wrapper"),
+    [
+        ({}, AWKWARD, "unset"),
+        ({f"{PREFIX}COMMAND": "./own.sh"}, "./own.sh", "unset"),
+        ({"AWS_LAMBDA_EXEC_WRAPPER": "/opt/other"}, AWKWARD, "/opt/other"),
+        ({"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh"}, AWKWARD, "unset"),
+        ({"AWS_LAMBDA_EXEC_WRAPPER": "/usr/local/bin/aws-lambda-post-runner"}, AWKWARD, "unset"),
+    ],
+)
+def test_a_runtimes_bootstrap_starts_the_former_one_through_us_and_a_functions_own_settings_win(
+    environ: dict[str, str], command: str, wrapper: str, tmp_path: Path
+) -> None:
+    bootstrap = bootstrap_in(tmp_path)
+    done = subprocess.run(
+        [bootstrap, "an argument"],
+        env={"PATH": "/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    former = str(tmp_path / "bootstrap.lambda")
+    assert done.stdout.splitlines() == [former, "an argument", command, "AfterResponse", wrapper]
+
+
 @pytest.mark.interop
 @pytest.mark.parametrize(
     ("tool", "kind", "file", "arguments"),
     [
         ("cfn-lint", Kind.SAM, "template.yaml", ["template.yaml"]),
         ("hadolint", Kind.DOCKERFILE, "Dockerfile", ["Dockerfile"]),
+        ("hadolint", Kind.RUNTIME, "Dockerfile", ["Dockerfile"]),
         ("terraform", Kind.TERRAFORM, "main.tf", ["fmt", "-check", "-diff", "main.tf"]),
     ],
 )

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from aws_lambda_post_runner.dev.templates.project import write_project
+from aws_lambda_post_runner.dev.templates.alarms import with_alarms
+from aws_lambda_post_runner.dev.templates.project import code_of, write_project
 from aws_lambda_post_runner.dev.templates.render import (
     Architecture,
     Deployment,
@@ -59,25 +60,35 @@ def template(  # noqa: PLR0913 - each option is a parameter
 ) -> None:
     """Print a minimal deployment of a function with the post runner, or write it into a folder.
 
-    All AWS_LAMBDA_POST_RUNNER_ variables of the environment are filled in; options win over them.
+    All AWS_LAMBDA_POST_RUNNER_ variables of the environment are filled in; options win over them. With METRICS=emf
+    there are alarms on the metrics, and a dashboard.
 
     Example: aws-lambda-post-runner template sam --command ./flush.sh --out example
 
     Example: aws-lambda-post-runner template terraform --runtime nodejs24.x --snippet
     """
-    if snippet and out is not None:
-        raise typer.BadParameter("a snippet is printed, not written", param_hint="--out")
+    if snippet and (out is not None or kind is Kind.RUNTIME):
+        problem = (
+            "a runtime's image is made whole" if kind is Kind.RUNTIME else "a snippet is printed, not written"
+        )
+        raise typer.BadParameter(problem, param_hint="--snippet")
     deployment = Deployment(
         architecture, _read_timeout(function_timeout), _settings(given), _read_runtime(runtime)
     )
+    text = _rendered(kind, deployment)
     if snippet:
         typer.echo(render_snippet(kind, deployment), nl=False)
     elif out is not None:
-        _write(kind, deployment, out)
+        _write(kind, deployment, text, out)
     else:
-        text = render(kind, architecture, deployment.timeout_s, deployment.settings, deployment.runtime)
         typer.echo(text, nl=False)
         _say_what_it_needs(kind, deployment)
+
+
+def _rendered(kind: Kind, deployment: Deployment) -> str:
+    timeout_s, settings = deployment.timeout_s, deployment.settings
+    text = render(kind, deployment.architecture, timeout_s, settings, deployment.runtime)
+    return with_alarms(kind, text, timeout_s, settings)
 
 
 def _read_timeout(text: str) -> int:
@@ -106,22 +117,23 @@ def _settings(given: Mapping[str, str]) -> Mapping[str, str]:
     return settings
 
 
-def _write(kind: Kind, deployment: Deployment, folder: Path) -> None:
+def _write(kind: Kind, deployment: Deployment, text: str, folder: Path) -> None:
     try:
-        files = write_project(kind, deployment, folder)
+        files = write_project(kind, deployment, text, folder)
     except OSError as problem:
         message = str(problem) if problem.filename is None else f"{problem.filename}: {problem.strerror}"
         raise typer.BadParameter(message, param_hint="--out") from None
     for file in files:
         typer.echo(file)
-    if not deployment.runtime.files:
+    if code_of(kind, deployment) is not None and not deployment.runtime.files:
         typer.echo(f"put the function, as it is built, into {folder / FOLDER}/", err=True)
 
 
 def _say_what_it_needs(kind: Kind, deployment: Deployment) -> None:
     """Say it where the template alone would deploy a function that fails."""
-    if deployment.fits_template and kind is not Kind.DOCKERFILE:
+    code = code_of(kind, deployment)
+    if code is None:
         return
-    needed = [*deployment.runtime.files, *filter(None, [deployment.command_file])]
-    what = " and ".join(needed or ["the function, as it is built,"])
-    typer.echo(f"it takes {what} from {FOLDER}/, beside it; --out FOLDER writes them", err=True)
+    built = [] if deployment.runtime.files else ["the function, as it is built,"]
+    what = " and ".join([*built, *code])
+    typer.echo(f"it takes {what} from {FOLDER}/, beside it; --out FOLDER writes what is not built", err=True)

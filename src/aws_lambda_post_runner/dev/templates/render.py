@@ -1,6 +1,7 @@
 """Minimal deployments of a function with the post runner, with its settings filled in. Pure but for package data."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +22,7 @@ class Kind(Enum):
     CDK = "cdk"
     TERRAFORM = "terraform"
     DOCKERFILE = "dockerfile"
+    RUNTIME = "runtime"
 
 
 class Architecture(Enum):
@@ -57,6 +59,7 @@ class Form:
     file: str
     template: str
     snippet: str
+    """Empty where there is none: a whole base image is made."""
     set_variable: Callable[[str, str, int], str]
     """Gets the name, the value and the length of the longest name."""
     inline_code: Callable[[str, str], Iterable[str]] | None
@@ -64,6 +67,7 @@ class Form:
     folder_code: tuple[str, ...]
     """The lines that have the code in its folder."""
     wrapper: str = OUR_WRAPPER
+    """Empty where it is no variable that has us started."""
 
 
 def render(
@@ -85,9 +89,9 @@ def render_snippet(kind: Kind, deployment: Deployment) -> str:
 
 
 def form_of(kind: Kind, runtime: Runtime) -> Form:
-    """Return how a kind is written for a runtime: an image without Python takes us out of the layer."""
+    """Return how a kind is written for a runtime: an image without Python has the executable."""
     if kind is Kind.DOCKERFILE and not runtime.name.startswith("python"):
-        return IMAGE_WITH_LAYER
+        return IMAGE_WITH_EXECUTABLE
     return FORMS[kind]
 
 
@@ -95,7 +99,7 @@ def _filled(template: str, form: Form, deployment: Deployment) -> str:
     text = (resources.files(__package__) / template).read_text(encoding="utf-8")
     for placeholder, value in _replacements(deployment).items():
         text = text.replace(placeholder, value)
-    wrapper = {WRAPPER: form.wrapper} if deployment.runtime.has_wrapper else {}
+    wrapper = {WRAPPER: form.wrapper} if form.wrapper and deployment.runtime.has_wrapper else {}
     variables = {**wrapper, **deployment.settings}
     longest = max(map(len, variables))
     lines = {
@@ -111,6 +115,7 @@ def _replacements(deployment: Deployment) -> Mapping[str, str]:
     start = f'CMD ["{runtime.handler}"]' if runtime.has_wrapper else START_WITHOUT_WRAPPER
     return {
         "@LAYER@": f"aws-lambda-post-runner-{__version__}-{architecture.value}.zip",
+        "@EXECUTABLE@": f"aws-lambda-post-runner-{__version__}-{architecture.value}",
         "@WHEEL@": f"aws_lambda_post_runner-{__version__}-py3-none-any.whl",
         "@ARCHITECTURE@": architecture.value,
         "@CDK_ARCHITECTURE@": "ARM_64" if is_arm else "X86_64",
@@ -155,6 +160,10 @@ def _terraform(name: str, value: str, longest: int) -> str:
 def _docker(name: str, value: str, _: int) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'{name}="{escaped}"'
+
+
+def _shell(name: str, value: str, _: int) -> str:
+    return f'[ -n "${{{name}+set}}" ] || export {name}={shlex.quote(value)}'
 
 
 def _in_yaml(_: str, text: str) -> Iterable[str]:
@@ -202,5 +211,14 @@ FORMS: Mapping[Kind, Form] = {
         (),
         "/opt/post-runner/bin/aws-lambda-post-runner",
     ),
+    Kind.RUNTIME: Form("Dockerfile", "runtime.Dockerfile", "", _shell, None, (), ""),
 }
-IMAGE_WITH_LAYER = Form("Dockerfile", "Dockerfile-layer", "Dockerfile-layer-snippet", _docker, None, ())
+IMAGE_WITH_EXECUTABLE = Form(
+    "Dockerfile",
+    "Dockerfile-executable",
+    "Dockerfile-executable-snippet",
+    _docker,
+    None,
+    (),
+    "/opt/aws-lambda-post-runner",
+)
