@@ -43,6 +43,6 @@ def write_project(kind: Kind, deployment: Deployment, text: str, folder: Path) -
         if content.startswith("#!"):
             file.chmod(0o755)
     command = deployment.command_file
-    if command in code and Path(command).is_file():
+    if command is not None and command in code and Path(command).is_file():
         shutil.copy(command, folder / FOLDER / command)
     return list(files)
