@@ -15,6 +15,7 @@ from .dev import dev
 from .invoke import invoke
 from .options import WithSettings
 from .template import template
+from .verify import verify
 
 
 class Commands(TyperGroup):
@@ -61,3 +62,4 @@ app.command()(WithSettings(dev))
 for command in (invoke, check):
     app.command()(command)
 app.command()(WithSettings(template))
+app.command()(verify)
