@@ -159,7 +159,7 @@ def test_a_customer_managed_runtime_is_known(
 
 
 def test_a_runtime_config_that_only_the_deployment_knows_is_taken_to_be_right(tmp_path: Path) -> None:
-    config = customer_managed(tmp_path, CUSTOM | {"RuntimeConfig": {"Fn::If": ["a", {}, {}]}}, GOOD)
+    config = customer_managed(tmp_path, {**CUSTOM, "RuntimeConfig": {"Fn::If": ["a", {}, {}]}}, GOOD)
     assert not [each for each in findings(config) if each.is_error]
 
 

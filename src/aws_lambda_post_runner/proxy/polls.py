@@ -158,6 +158,7 @@ class Polls:
             self._invocations.end_others(invocation)
         else:
             invocation.given_to = handler.port
+        self._post_work.handed_out(invocation)
         capture = Capture(self._capture_limit) if self._captures_event else None
         await deliver(handler, wire, response, capture)
         if capture is not None:
