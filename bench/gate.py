@@ -1,8 +1,8 @@
-"""Compares this tree with the commit before it: how much later the handler starts, and what an invocation takes longer.
+"""Compares this tree with the commit before it: how much later the handler starts, and what an invocation takes.
 
-Both run in the same minute on the same core, in turn, so that a machine that is slow or busy is so for both; what counts
-is the ratio of what each of them adds to a handler without us. Beyond 15 % more the gate is shut, but only after three
-tries: a ratio that a busy neighbour has made does not come three times.
+Both run in the same minute on the same core, in turn, so that a machine that is slow or busy is so for both. What
+counts is the ratio of what each of them adds to a handler without us. Beyond 15 % more the gate is shut, but only after
+three tries: a ratio that a busy neighbour has made does not come three times.
 
     python bench/gate.py                 # against the commit before, or the last one if files differ from it
     python bench/gate.py --base v0.2.0   # against any other
@@ -20,7 +20,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
@@ -199,14 +199,12 @@ def tries(all_three: Sequence[Contestant]) -> Iterator[list[Ratio]]:
             return
 
 
-def told(ratio: Ratio) -> Mapping[str, str]:
-    """Return the words of one ratio."""
-    added = "adds {} ms, before {} ms" if ratio.what == "start" else "adds {} µs, before {} µs"
-    unit = report.milli if ratio.what == "start" else report.micro
+def told(ratio: Ratio) -> str:
+    """Return the line of one ratio."""
+    unit, name = (report.milli, "ms") if ratio.what == "start" else (report.micro, "µs")
     mark = "too much" if ratio.is_too_much else "fine"
-    return {
-        "line": f"{ratio.what}: {added.format(unit(ratio.now), unit(ratio.before))}: × {ratio.value:.3f}, {mark}"
-    }
+    added = f"adds {unit(ratio.now)} {name}, before {unit(ratio.before)} {name}"
+    return f"{ratio.what}: {added}: {ratio.value:.3f} times as much, {mark}"
 
 
 def main() -> int:
@@ -229,7 +227,7 @@ def main() -> int:
         print(f"gate: against {commit}, on one core of a {report.machine()}", flush=True)
         for ratios in tries(contestants(before)):
             for ratio in ratios:
-                print(told(ratio)["line"], flush=True)
+                print(told(ratio), flush=True)
     shut = [ratio.what for ratio in ratios if ratio.is_too_much]
     if shut:
         print(
