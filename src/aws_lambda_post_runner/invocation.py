@@ -13,6 +13,11 @@ _DEADLINE_DIGITS = 15
 """13 will do until the year 2286."""
 
 
+_LONGEST_VALUE = 64 * 1024
+"""Bytes. Linux starts nothing with a variable of more than 128 KiB, name included (execve(2), MAX_ARG_STRLEN); the
+type of an error can be as long as a header."""
+
+
 class Outcome(Enum):
     """How the handler answered."""
 
@@ -54,6 +59,8 @@ class Invocation:
     """How often the handler asked us to wait for something."""
     disarm: Callable[[], None] | None = None
     """Stops what is timed by its deadline; called when it is not in flight any more. None: nothing is."""
+    given_to: int | None = None
+    """Where several are in flight, the handler's port of the connection that the event went to; None: not known."""
     captured: dict[str, list[bytearray] | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
 
@@ -288,5 +295,8 @@ def command_environment(
 
 
 def _as_utf_8(text: str) -> str:
-    """The text that the process's locale, whichever it is, encodes to the UTF-8 of `text`."""
-    return os.fsdecode(text.encode(errors="surrogateescape"))
+    """The text that the process's locale, whichever it is, encodes to the UTF-8 of `text`, as far as it fits."""
+    encoded = text.encode(errors="surrogateescape")
+    if len(encoded) > _LONGEST_VALUE:
+        encoded = encoded[:_LONGEST_VALUE].decode(errors="ignore").encode()  # no half a character at the end
+    return os.fsdecode(encoded)

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from .exits import signal_name
 from .invocation import Ending, Invocation, Settled, Wait, WaitsEnding
-from .settings import Level
+from .settings import OBSERVER_FD, Level
 
 NAME = "aws-lambda-post-runner"
 _STDERR = 2
@@ -27,13 +27,24 @@ class Report:
     def __init__(self, level: Level, *, json_log: bool = False, observer_fd: int | None = None) -> None:
         self._level = level
         self._json_log = json_log
-        self._observer_fd = observer_fd
         self.debugging = level.value <= Level.DEBUG.value
         """Whether debug lines are written at all; asked where making one would cost every invocation."""
-        self.observed = observer_fd is not None
+        self._observer_fd = self._keep_to_ourselves(observer_fd)
+        self.observed = self._observer_fd is not None
         """Likewise for `observe`."""
-        if observer_fd is not None:
+
+    def _keep_to_ourselves(self, observer_fd: int | None) -> int | None:
+        """The observer's descriptor, which nobody inherits; None if there is none."""
+        if observer_fd is None:
+            return None
+        try:
             os.set_inheritable(observer_fd, False)
+        except (OSError, OverflowError):
+            self.warn(
+                f"{OBSERVER_FD.full_name} is {observer_fd}, and no such descriptor is open; nobody is told"
+            )
+            return None
+        return observer_fd
 
     def debug(self, message: str, request_id: str = "") -> None:
         """Say what only somebody who looks for a fault wants to know."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import trio
 
 from . import build
+from .ambient import IN_LAYER, preload_file, with_preload
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
@@ -77,8 +78,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             await handler.wait()
             await door.wait_for_last_words()
             # A child of the handler's could hold a connection with half an answer for ever.
-            with trio.move_on_after(_until_last_deadline(relay.being_answered, time.time())):
-                await relay.answers_arrive()
+            with trio.move_on_after(_until_last_deadline(relay.answers.invocations, time.time())):
+                await relay.answers.wait_until_all_arrived()
             await post_work.finish()
             nursery.cancel_scope.cancel()
         relay.close()
@@ -113,12 +114,6 @@ def _with_ambient(settings: Settings, environment: dict[str, str], report: Repor
     """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
     if not settings.ambient:
         return environment
-    from .ambient import (
-        IN_LAYER,
-        preload_file,
-        with_preload,
-    )  # whoever does not ask for it does not pay for it
-
     path = preload_file(environment)
     if path is None:
         report.warn(
@@ -142,6 +137,7 @@ async def _welcome(door: Door, relay: Relay, nursery: trio.Nursery) -> None:
         try:
             handler = await door.welcome()
         except OSError:
+            relay.make_room()
             await trio.sleep(_BREATHER)
         else:
             nursery.start_soon(relay.serve, handler)

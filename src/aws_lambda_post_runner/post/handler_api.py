@@ -5,8 +5,10 @@
                                                         {"name": "..."} as the body says what it is, for our lines
     DELETE /post-runner/v1/wait/{token}            202  it has ended
 
-`{id}` is a request id, or `current` while exactly one invocation is in flight. Problems are answered in the
-Runtime API's own form. Nothing that is asked here is ever sent on, and none of it can delay or fail an invocation.
+`{id}` is a request id, or `current` while exactly one invocation is in flight. Of several it can be `on:PORT`, or
+`on:PORT,PORT`: the one whose event came on a connection with one of these local ports, which is how a process finds its
+own where the runtime client has one for each invocation. Problems are answered in the Runtime API's own
+form. Nothing that is asked here is ever sent on, and none of it can delay or fail an invocation.
 """
 
 import json
@@ -25,6 +27,8 @@ WAIT_LIMIT = 1000
 """Waits that one invocation can have open at once."""
 NAME_LIMIT = 100
 """Characters that are kept of a wait's name."""
+
+_BY_CONNECTION = "on:"
 
 Answer = tuple[int, bytes]
 """A status and a JSON document."""
@@ -83,7 +87,10 @@ class HandlerApi:
     def _find(self, request_id: str, *states: State) -> Invocation | Answer:
         """The invocation that is meant, in one of these states; of several the one whose state comes first."""
         by_state = [self._invocations.in_state(state) for state in states]
-        if request_id == "current":
+        if request_id.startswith(_BY_CONNECTION):
+            ports = request_id.removeprefix(_BY_CONNECTION).split(",")
+            by_state = [[each for each in group if str(each.given_to) in ports] for group in by_state]
+        if request_id == "current" or request_id.startswith(_BY_CONNECTION):
             current = next(filter(None, by_state), [])
             if len(current) == 1:
                 return current[0]
