@@ -75,7 +75,10 @@ class Attempts:
         """Return when nothing more is done for this invocation's post command. All of it has to fit into `budget`."""
         if settled.outcome is Outcome.TIMEOUT:
             return await self._run_before_timeout(settled, budget, cutting)
-        course = await self._try_unless_skipped(settled, budget, cutting)
+        try:
+            course = await self._try_unless_skipped(settled, budget, cutting)
+        except Exception as error:  # noqa: BLE001 - whatever kept the command from its work, the work is to be kept
+            course = Course(self._report.post_work_failed(settled, error), loss=Loss.FAILED)
         if course.loss is None or not self._settings.fallback_command:
             return course
         return replace(course, fallback=await self._fall_back(settled, course, budget, cutting))
