@@ -3,7 +3,20 @@
 import pytest
 
 from .interop.clients import CLIENTS, Check
-from .interop.matrix import ABSENT, BROKEN, HELD, PAGE, Matrix, table_in, with_table
+from .interop.matrix import (
+    ABSENT,
+    BROKEN,
+    CLIENTS_TABLE,
+    HELD,
+    NEIGHBOURS_TABLE,
+    PAGE,
+    Marks,
+    Matrix,
+    neighbours_table,
+    table_in,
+    with_table,
+)
+from .interop.neighbours import Neighbour
 
 
 def cells_in(line: str) -> list[str]:
@@ -16,7 +29,8 @@ def rows_in(table: list[str]) -> list[list[str]]:
     return [heading, *rows]
 
 
-WRITTEN = rows_in(table_in(PAGE.read_text(encoding="utf-8")))
+TEXT = PAGE.read_text(encoding="utf-8")
+WRITTEN = rows_in(table_in(TEXT, CLIENTS_TABLE))
 
 
 def test_the_tables_rows_and_columns_are_the_clients_and_checks_that_the_tests_know() -> None:
@@ -50,9 +64,17 @@ def test_what_is_skipped_is_told_with_its_reason_and_what_did_not_run_with_that(
     ]
 
 
-def test_only_what_stands_between_the_marks_is_written() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert with_table(page, table_in(page)) == page
-    written = with_table(page, ["| new |"])
-    assert table_in(written) == ["| new |"]
-    assert with_table(written, table_in(page)) == page
+def test_the_table_of_the_neighbours_is_the_one_of_a_run_in_which_each_works() -> None:
+    matrix = Matrix()
+    for neighbour in Neighbour:
+        matrix.note(neighbour, "works", "passed")
+    assert rows_in(table_in(TEXT, NEIGHBOURS_TABLE)) == rows_in(neighbours_table(matrix))
+
+
+@pytest.mark.parametrize("marks", [CLIENTS_TABLE, NEIGHBOURS_TABLE])
+def test_only_what_stands_between_the_marks_is_written(marks: Marks) -> None:
+    table = table_in(TEXT, marks)
+    assert with_table(TEXT, marks, table) == TEXT
+    written = with_table(TEXT, marks, ["| new |"])
+    assert table_in(written, marks) == ["| new |"]
+    assert with_table(written, marks, table) == TEXT
