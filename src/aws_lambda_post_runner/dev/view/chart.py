@@ -91,7 +91,8 @@ def _folded(blocks: Sequence[Block], now: float) -> list[Lane]:
     for first in range(0, len(blocks), together):
         some = blocks[first : first + together]
         mark = "✗" if any(block.failures for block in some) else " "
-        lanes.append(_lane(f"{mark}#{some[0].number}-{some[-1].number}", some, now))
+        last = "" if len(some) == 1 else f"-{some[-1].number}"
+        lanes.append(_lane(f"{mark}#{some[0].number}{last}", some, now))
     return lanes
 
 

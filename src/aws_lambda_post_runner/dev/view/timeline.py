@@ -59,6 +59,8 @@ class Block:
     """What the runner reports of the ended command."""
     waits_ended: float | None = None
     expired_waits: int = 0
+    killed: list[str] = field(default_factory=list)
+    """The command lines of what Lambda would have killed at the timeout."""
     ended: float | None = None
     how_ended: str = ""
 
@@ -75,6 +77,7 @@ class Block:
             found.append(f"the handler failed: {self.error_type}")
         if self.how_ended == "timeout":
             found.append("the function timed out")
+            found += [f"Lambda would have killed: {line}" for line in self.killed]
         if self.how_ended == "crash":
             found.append("the handler ended before it polled again")
         if self.command and not command_did_well(self.command):
@@ -140,13 +143,20 @@ class Timeline:
                 block.command_ended, block.command = moment.time, details
             case "waits-ended":
                 block.waits_ended, block.expired_waits = moment.time, details["expired"]
-            case "ended":
-                block.ended, block.how_ended = moment.time, details["how"]
+            case "killed" | "ended":
+                _note_end(block, moment)
         if not block.complete:
             return None
         del self.open[block.request_id]
         self.done.append(block)
         return block
+
+
+def _note_end(block: Block, moment: Moment) -> None:
+    if moment.what == "killed":
+        block.killed = moment.details["programs"]
+    else:
+        block.ended, block.how_ended = moment.time, moment.details["how"]
 
 
 def rows(block: Block, now: float) -> list[Row]:
@@ -169,7 +179,7 @@ def rows(block: Block, now: float) -> list[Row]:
         )
     if block.parts:
         words = (
-            f"first byte after {in_words(block.parts[0] - block.sent)}, {_counted(len(block.parts), 'part')}"
+            f"first byte after {in_words(block.parts[0] - block.sent)}, {counted(len(block.parts), 'part')}"
         )
         end = block.answered or block.ended or now
         found.append(Row("stream", "bold green", block.parts[0], end, words))
@@ -249,7 +259,7 @@ def summary(blocks: list[Block]) -> str:
     ends = [(block.command_began, block.command_ended) for block in blocks]
     work = sum(ended - began for began, ended in ends if began is not None and ended is not None)
     failed = sum(1 for block in blocks if block.failures)
-    parts = [_counted(len(blocks), "invocation")]
+    parts = [counted(len(blocks), "invocation")]
     if answered:
         parts.append(f"answered after {in_words(max(answered))} at most")
     if work:
@@ -258,7 +268,8 @@ def summary(blocks: list[Block]) -> str:
     return ", ".join(parts)
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun, in the plural where there are several."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
