@@ -97,13 +97,16 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
+    """Run with real parts: clients of every language, the emulator, the recipes; `-- --write-matrix` tells what held"""
     session.install(".", *group("interop"))
+    matrix = ("-p", "tests.interop.matrix")
+    chosen = ("-m", "interop and not integrations", "-rP", "-n", "2")
     session.run(
-        "pytest",
+        "python",
         "-m",
-        "interop and not integrations",
-        "-rP",
+        "pytest",
+        *matrix,
+        *chosen,
         *session.posargs,
         env={"INTEROP_PARTS": real_parts(session)},
     )
