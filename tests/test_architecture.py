@@ -60,6 +60,8 @@ IMPORTS: dict[str, set[str]] = {
     "post.span": set(),
     "post.work": {"invocation", "post.account", "report", "settings", "trio"},
     "post.session": set(),
+    "post.quiet": {"post.session"},
+    "post.settle": {"post.quiet", "trio"},
     "post.stdin": set(),
     "post.command": {
         "exits",
@@ -83,6 +85,7 @@ IMPORTS: dict[str, set[str]] = {
         "origin",
         "post.command",
         "post.metrics",
+        "post.settle",
         "post.work",
         "proxy.door",
         "proxy.relay",

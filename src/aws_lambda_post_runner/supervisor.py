@@ -13,6 +13,7 @@ from .invocation import Invocation, Invocations
 from .origin import ignored_signals, seconds_since_start
 from .post.command import CommandRunner
 from .post.metrics import Metrics, source_of
+from .post.settle import Settling
 from .post.work import PostWork
 from .proxy.door import Door
 from .proxy.relay import Relay
@@ -65,6 +66,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             run_command = CommandRunner(settings, handler_environment, report).run
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
+            if settings.settle:
+                post_work.settle_with(Settling(handler.pid, door.address).wait)
             if settings.metrics:
                 metrics = Metrics(source_of(settings, environment), report.write)
                 metrics.keep_start(seconds_since_start(), time.time())

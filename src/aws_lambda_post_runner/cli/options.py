@@ -41,6 +41,7 @@ VALUES: Mapping[Variable[object], Values] = {
     settings.CAPTURE_LIMIT: Values("SIZE"),
     settings.NEXT_WRAPPER: Values("PATH"),
     settings.AMBIENT: Values("next[,vercel]", ("next", "vercel")),
+    settings.SETTLE: Values("DURATION"),
     settings.METRICS: Values("emf", ("emf",)),
     settings.METRICS_NAMESPACE: Values("NAME"),
     settings.LOG_LEVEL: Values("LEVEL", tuple(level.name.lower() for level in Level)),

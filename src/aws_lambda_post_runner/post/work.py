@@ -19,6 +19,9 @@ from .account import Account, Keep
 RunCommand = Callable[[Settled, Budget, trio.CancelScope], Awaitable[Ending]]
 """Runs the command for a settled invocation until it ends, its budget is used up or the scope is cancelled."""
 
+Settle = Callable[[float], Awaitable[bool]]
+"""Waits until the handler has settled, at most so many seconds; tells whether it has."""
+
 
 @dataclass(slots=True, eq=False)
 class _Work:
@@ -62,6 +65,7 @@ class PostWork:
         self._progress = trio.lowlevel.ParkingLot()
         self._held_since: list[float] = []
         self._keepers: list[Keep] = []
+        self._settle: Settle | None = None
         self._is_shut_down = False
         self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
         # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
@@ -70,6 +74,11 @@ class PostWork:
     def keep_accounts(self, keep: Keep) -> None:
         """From now on give it an account of each invocation that is over, with or without post work."""
         self._keepers.append(keep)
+
+    def settle_with(self, settle: Settle) -> None:
+        """From now on each answer is followed by a settling time, where something would be frozen after it."""
+        if self._holds:
+            self._settle = settle
 
     @property
     def holding(self) -> bool:
@@ -83,7 +92,7 @@ class PostWork:
 
     def begin(self, settled: Settled) -> None:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
-        if not self._wants_command(settled) and not settled.invocation.waits:
+        if not self._wants_command(settled) and not settled.invocation.waits and not self._settle:
             self._invocations.end(settled.invocation)
             if self._keepers:
                 self._account_for(settled, _Work())
@@ -137,6 +146,8 @@ class PostWork:
             await self._see_command_end(settled, work)
             if settled.invocation.waited_for:
                 await self._see_waits_end(settled, work)
+            if self._settle is not None:
+                await self._see_it_settle(self._settle, settled, work)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
             work.ending = self._report.post_work_failed(settled, error)
         finally:
@@ -168,6 +179,19 @@ class PostWork:
         work.waited = time.time() - began
         self._give_up_waits(settled, work, "shutdown" if work.is_cut else budget.bound_by)
         self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=work.expired)
+
+    async def _see_it_settle(self, settle: Settle, settled: Settled, work: _Work) -> None:
+        """Hold the poll for what is left of the settling time, which began with the answer."""
+        now = time.time()
+        ends_at = work.began + (self._settings.settle or 0.0)
+        budget_ends_at = budget_for(settled.invocation, self._settings, work.began).ends_at
+        left = min(ends_at, ends_at if budget_ends_at is None else budget_ends_at) - now
+        if work.is_cut or left <= 0:
+            return
+        work.scope = trio.CancelScope()
+        with work.scope:
+            quiet = await settle(left)
+            self._report.observe("settled-down", requestId=settled.invocation.request_id, quiet=quiet)
 
     def _account_for(self, settled: Settled, work: _Work) -> None:
         """Give whoever wants it an account of post work that has ended, or that there was none."""
