@@ -1,5 +1,6 @@
 """What is checked, and how. `nox -l` lists the sessions; each installs what it needs."""
 
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -140,6 +141,31 @@ def layer(session: nox.Session) -> None:
     session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist")
     places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": real_parts(session)}
     session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Rehearse a release of what is in dist/: twice, with equal bytes, and published to an AWS that is made up"""
+    session.install("-e", ".", *group("release"))
+    session.run("actionlint")
+    session.run("hadolint", ".github/image/Dockerfile")
+    session.run("pytest", "tests/release", "-n", "2", *session.posargs)
+    built = [
+        path for path in Path("dist").glob("*") if path.suffix in {"", ".zip", ".tgz"} and path.is_file()
+    ]
+    folders = [Path(session.create_tmp()) / name for name in ("one", "other")]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for path in built:
+            shutil.copy(path, folder)
+        session.run("python", "-m", "build", "--outdir", str(folder), ".", silent=True)
+        session.run("python", "-m", "aws_lambda_post_runner.release", "prepare", str(folder))
+    session.run("python", "-m", "aws_lambda_post_runner.release", "compare", *map(str, folders))
+    session.run(
+        "python", "-m", "aws_lambda_post_runner.release", "plan", str(folders[0]), "--govcloud", "--china"
+    )
+    session.run("python", "-m", "tests.release.rehearse", str(folders[0]))
 
 
 BENCHES = ("latency", "memory", "fairness", "post_command", "breakdown", "start_and_end")

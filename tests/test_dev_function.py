@@ -324,3 +324,13 @@ def test_on_managed_instances_a_late_invocation_fails_and_the_handler_lives_on(s
     assert late.json()["errorType"] == "Sandbox.Timedout"
     assert function.invoke({"n": 2}).json() == {"n": 2}
     assert how_often(function, "environment-started") == 1
+
+
+def test_past_its_timeout_what_lambda_would_kill_is_shown(start: Start) -> None:
+    """What a command before the timeout has left running; that the handler is killed goes without saying."""
+    variables = {f"{PREFIX}MODE": "BeforeTimeout", f"{PREFIX}MARGIN": "4s"}
+    function = start(replace(options("sleep 600 &", **variables), timeout_s=5))
+    late = function.invoke({"do": "sleep", "seconds": 600})
+    block = function.wait_complete(late.request_id, LIMIT_S)
+    assert block.command["outcome"] == "timeout"
+    assert block.failures == ["the function timed out", "Lambda would have killed: sleep 600"]

@@ -74,12 +74,69 @@ def test_docker_has_the_settings_with_its_own_quotes() -> None:
     assert shell.stdout == AWKWARD
 
 
+@pytest.mark.parametrize("architecture", list(Architecture))
+def test_a_runtimes_image_gets_this_versions_executable_for_the_processor(architecture: Architecture) -> None:
+    text = render(Kind.RUNTIME, architecture, 30, SETTINGS)
+    assert (
+        f"COPY --chmod=755 aws-lambda-post-runner-{__version__}-{architecture.value} /usr/local/bin/" in text
+    )
+
+
+STARTED = """#!/bin/sh
+printf '%s\\n' "$@" "$AWS_LAMBDA_POST_RUNNER_COMMAND" "$AWS_LAMBDA_POST_RUNNER_MODE" "${AWS_LAMBDA_EXEC_WRAPPER-unset}"
+"""
+
+
+def bootstrap_in(folder: Path) -> Path:
+    """The bootstrap that a runtime's image gets, with what it starts in this folder instead."""
+    [script] = re.findall(
+        'COPY [^\n]* <<"(END-OF-BOOTSTRAP)" [^\n]*\n(.*?)\n\\1\n', rendered(Kind.RUNTIME), re.DOTALL
+    )
+    for name, place, text in (
+        ("bootstrap", "/var/runtime", script[1] + "\n"),
+        ("aws-lambda-post-runner", "/usr/local/bin", STARTED),
+    ):
+        file = folder / name
+        file.write_text(text.replace("/var/runtime", str(folder)).replace(place, str(folder)))
+        file.chmod(0o755)
+    bootstrap = folder / "bootstrap"
+    bootstrap.write_text(bootstrap.read_text().replace("/usr/local/bin", str(folder)))
+    return bootstrap
+
+
+@pytest.mark.parametrize(
+    ("environ", "command", "wrapper"),
+    [
+        ({}, AWKWARD, "unset"),
+        ({f"{PREFIX}COMMAND": "./own.sh"}, "./own.sh", "unset"),
+        ({"AWS_LAMBDA_EXEC_WRAPPER": "/opt/other"}, AWKWARD, "/opt/other"),
+        ({"AWS_LAMBDA_EXEC_WRAPPER": "/opt/entry.sh"}, AWKWARD, "unset"),
+        ({"AWS_LAMBDA_EXEC_WRAPPER": "/usr/local/bin/aws-lambda-post-runner"}, AWKWARD, "unset"),
+    ],
+)
+def test_a_runtimes_bootstrap_starts_the_former_one_through_us_and_a_functions_own_settings_win(
+    environ: dict[str, str], command: str, wrapper: str, tmp_path: Path
+) -> None:
+    bootstrap = bootstrap_in(tmp_path)
+    done = subprocess.run(
+        [bootstrap, "an argument"],
+        env={"PATH": "/usr/bin:/bin", **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    former = str(tmp_path / "bootstrap.lambda")
+    assert done.stdout.splitlines() == [former, "an argument", command, "AfterResponse", wrapper]
+
+
 @pytest.mark.interop
 @pytest.mark.parametrize(
     ("tool", "kind", "file", "arguments"),
     [
         ("cfn-lint", Kind.SAM, "template.yaml", ["template.yaml"]),
         ("hadolint", Kind.DOCKERFILE, "Dockerfile", ["Dockerfile"]),
+        ("hadolint", Kind.RUNTIME, "Dockerfile", ["Dockerfile"]),
         ("terraform", Kind.TERRAFORM, "main.tf", ["fmt", "-check", "-diff", "main.tf"]),
     ],
 )

@@ -7,7 +7,7 @@ from . import __version__
 from .build import BUILD
 from .runtime_api import ADDRESS_VARIABLE
 
-COMMANDS = frozenset({"run", "dev", "invoke", "check", "template"})
+COMMANDS = frozenset({"run", "dev", "invoke", "check", "template", "verify"})
 """A first word that is one of these is ours; `run -- HANDLER` starts a handler of that name."""
 
 EX_NOT_FOUND = 127

@@ -13,6 +13,7 @@ from .dev import dev
 from .invoke import invoke
 from .options import WithSettings
 from .template import template
+from .verify import verify
 
 app = typer.Typer(
     name="aws-lambda-post-runner",
@@ -46,3 +47,4 @@ app.command()(WithSettings(dev))
 for command in (invoke, check):
     app.command()(command)
 app.command()(WithSettings(template))
+app.command()(verify)

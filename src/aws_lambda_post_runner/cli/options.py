@@ -42,8 +42,13 @@ VALUES: Mapping[Variable[object], Values] = {
     settings.NEXT_WRAPPER: Values("PATH"),
     settings.AMBIENT: Values("next[,vercel]", ("next", "vercel")),
     settings.SETTLE: Values("DURATION"),
+    settings.BREAKER: Values("FAILURES/PAUSE"),
+    settings.RETRIES: Values("NUMBER"),
+    settings.FALLBACK_COMMAND: Values("COMMAND"),
+    settings.FALLBACK_RESERVE: Values("DURATION"),
     settings.METRICS: Values("emf", ("emf",)),
     settings.METRICS_NAMESPACE: Values("NAME"),
+    settings.SPANS: Values("otlp", ("otlp",)),
     settings.LOG_LEVEL: Values("LEVEL", tuple(level.name.lower() for level in Level)),
     settings.DISABLED: Values("REASON"),
 }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from aws_lambda_post_runner.dev.templates.alarms import with_alarms
 from aws_lambda_post_runner.dev.templates.render import Architecture, Kind, render
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
 from aws_lambda_post_runner.settings import COMMAND, VARIABLES, SettingsError
@@ -31,7 +32,8 @@ def template(
 ) -> None:
     """Print a minimal deployment of a function with the post runner.
 
-    All AWS_LAMBDA_POST_RUNNER_ variables of the environment are filled in; options win over them.
+    All AWS_LAMBDA_POST_RUNNER_ variables of the environment are filled in; options win over them. With METRICS=emf
+    there are alarms on the metrics, and a dashboard.
 
     Example: aws-lambda-post-runner template sam --command ./flush.sh > template.yaml
     """
@@ -47,4 +49,5 @@ def template(
         read_settings(settings | {ADDRESS_VARIABLE: "127.0.0.1:9001"})
     except SettingsError as problem:
         raise typer.BadParameter("; ".join(problem.lines), param_hint="settings") from None
-    typer.echo(render(kind, architecture, int(timeout_s), settings), nl=False)
+    deployment = render(kind, architecture, int(timeout_s), settings)
+    typer.echo(with_alarms(kind, deployment, int(timeout_s), settings), nl=False)

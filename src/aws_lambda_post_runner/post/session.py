@@ -46,10 +46,10 @@ class Session:
 
     def _members(self) -> list[Process]:
         """Those that live. Sessions that they have made are known from now on. Raises OSError."""
-        everybody = list(living())
+        alive = list(living())
         pids: set[int] = set()
         while True:
-            members = [each for each in everybody if each.session in self._sessions or each.parent in pids]
+            members = [each for each in alive if each.session in self._sessions or each.parent in pids]
             if pids == {each.pid for each in members}:
                 return members
             pids = {each.pid for each in members}

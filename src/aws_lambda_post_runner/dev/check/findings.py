@@ -12,13 +12,15 @@ from pathlib import Path
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
 
-from .function_config import FunctionConfig, Value
+from .function_config import RUNTIME_CONFIG, FunctionConfig, Value
 from .package import Found, file_of, look_for
 
 WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 OUR_WRAPPER = "/opt/entry.sh"
 """Where the layer has it."""
 OUR_PROGRAM = "aws-lambda-post-runner"
+CUSTOMER_MANAGED = "custom"
+"""The Runtime of a function whose runtime is an image of somebody's; RuntimeConfig says whose."""
 LAMBDA_SHELLS = {"/bin/bash", "/bin/sh"}
 PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 """How processors are called in a layer's name, and what Lambda calls them."""
@@ -58,6 +60,7 @@ def findings(config: FunctionConfig) -> list[Finding]:
         *_unknown_names(config),
         *_wrong_wrapper(config),
         *_wrong_start(config),
+        *_wrong_customer_runtime(config),
         *_wrong_layer(config),
         *_missing_command(config),
         *_short_budget(config),
@@ -122,6 +125,8 @@ def _wrong_start(config: FunctionConfig) -> Iterable[Finding]:
             yield _error(config, WRAPPER, text)
     elif config.runtime.startswith("provided"):
         yield from _wrong_bootstrap(config)
+    elif config.runtime == CUSTOMER_MANAGED:
+        yield from _unknown_start(config)
     elif wrapper and wrapper != OUR_WRAPPER:
         text = f"{WRAPPER} is {wrapper!r}, so the post runner never starts: set it to {OUR_WRAPPER}, and "
         yield _error(config, WRAPPER, f"{text}{settings.NEXT_WRAPPER.full_name} to {wrapper}")
@@ -139,6 +144,33 @@ def _wrong_bootstrap(config: FunctionConfig) -> Iterable[Finding]:
     if bootstrap is not None and bootstrap.is_file() and OUR_PROGRAM.encode() not in bootstrap.read_bytes():
         text = f"{config.runtime} starts {bootstrap}, which does not name the post runner: {way}"
         yield _doubt(config, WRAPPER, text)
+
+
+def _unknown_start(config: FunctionConfig) -> Iterable[Finding]:
+    """A customer-managed runtime's image decides what starts the handler, and it cannot be seen from here."""
+    wrapper = _text(config, WRAPPER)
+    if wrapper and _names_us(wrapper):
+        text = f"{WRAPPER} is heeded if the runtime's bootstrap heeds it: those of Lambda's base images do"
+    else:
+        text = (
+            "the post runner starts only if the runtime's image starts it: `template runtime` makes one that does; "
+            f"otherwise add the layer, and set {WRAPPER} to {OUR_WRAPPER}"
+        )
+    yield _doubt(config, WRAPPER, text)
+
+
+def _wrong_customer_runtime(config: FunctionConfig) -> Iterable[Finding]:
+    """Lambda takes `Runtime: custom` and RuntimeConfig together or not at all."""
+    if config.runtime_config is None:
+        return
+    missing = [name for name in RUNTIME_CONFIG if name not in config.runtime_config]
+    if config.runtime == CUSTOMER_MANAGED and missing:
+        text = f"Runtime is {CUSTOMER_MANAGED}, but RuntimeConfig has no {' and no '.join(missing)}"
+        yield _error(config, "", f"{text}: the function could not be deployed")
+    elif config.runtime_config and config.runtime != CUSTOMER_MANAGED:
+        runtime = config.runtime or "not set"
+        text = f"RuntimeConfig goes with Runtime: {CUSTOMER_MANAGED} alone, and Runtime is {runtime}"
+        yield _error(config, "", f"{text}: the function could not be deployed")
 
 
 def _wrong_layer(config: FunctionConfig) -> Iterable[Finding]:

@@ -235,9 +235,17 @@ class ExecutionEnvironment:
             await invocation.ended.wait()
             return
         self._drain()
+        if not self._concurrent:
+            self._recorder.now("killed", invocation.request_id, programs=self._left_running())
         self._runtime_api.time_out(invocation)
         if not self._concurrent:
             self._nursery.cancel_scope.cancel()
+
+    def _left_running(self) -> list[str]:
+        """Return the command lines of what runs beside the handler and us: what post work and children left."""
+        handler = " ".join(self._options.handler)
+        known = {handler, " ".join(self._command())}
+        return [program for program in self._sandbox.programs() if program not in known]
 
     # What the processes tell us.
 
@@ -254,7 +262,7 @@ class ExecutionEnvironment:
         if what == "settled":  # the Runtime API has recorded that itself
             return
         self._recorder.record(Moment(what, observed.pop("time"), request_id, observed))
-        if what == "post-command-started":
+        if what in {"post-command-started", "fallback-command-started"}:
             self._sandbox.add_leader(observed["pid"])
         if what == "post-command-ended" and request_id in self._awaiting_command:
             self._runtime_api.end(self._awaiting_command.pop(request_id), "answered")

@@ -1,6 +1,7 @@
 """Minimal deployments of a function with the post runner, with its settings filled in. Pure but for package data."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,7 @@ class Kind(Enum):
     CDK = "cdk"
     TERRAFORM = "terraform"
     DOCKERFILE = "dockerfile"
+    RUNTIME = "runtime"
 
 
 class Architecture(Enum):
@@ -32,6 +34,7 @@ class Form:
 
     template: str
     wrapper: str
+    """Empty where it is no variable that has us started."""
     set_variable: Callable[[str, str, int], str]
     """Gets the name, the value and the length of the longest name."""
 
@@ -42,7 +45,7 @@ def render(kind: Kind, architecture: Architecture, timeout_s: int, settings: Map
     text = (resources.files(__package__) / form.template).read_text(encoding="utf-8")
     for placeholder, value in _replacements(architecture, timeout_s).items():
         text = text.replace(placeholder, value)
-    variables = {WRAPPER: form.wrapper, **settings}
+    variables = {**({WRAPPER: form.wrapper} if form.wrapper else {}), **settings}
     longest = max(map(len, variables))
     lines = [form.set_variable(name, value, longest) for name, value in variables.items()]
     return "\n".join(expanded for line in text.split("\n") for expanded in _expand(line, lines))
@@ -52,6 +55,7 @@ def _replacements(architecture: Architecture, timeout_s: int) -> Mapping[str, st
     is_arm = architecture is Architecture.ARM64
     return {
         "@LAYER@": f"aws-lambda-post-runner-{__version__}-{architecture.value}.zip",
+        "@EXECUTABLE@": f"aws-lambda-post-runner-{__version__}-{architecture.value}",
         "@WHEEL@": f"aws_lambda_post_runner-{__version__}-py3-none-any.whl",
         "@ARCHITECTURE@": architecture.value,
         "@CDK_ARCHITECTURE@": "ARM_64" if is_arm else "X86_64",
@@ -85,9 +89,14 @@ def _docker(name: str, value: str, _: int) -> str:
     return f'{name}="{escaped}"'
 
 
+def _shell(name: str, value: str, _: int) -> str:
+    return f'[ -n "${{{name}+set}}" ] || export {name}={shlex.quote(value)}'
+
+
 FORMS: Mapping[Kind, Form] = {
     Kind.SAM: Form("sam.yaml", OUR_WRAPPER, _yaml),
     Kind.CDK: Form("cdk.py.txt", OUR_WRAPPER, _python),
     Kind.TERRAFORM: Form("terraform.tf", OUR_WRAPPER, _terraform),
     Kind.DOCKERFILE: Form("Dockerfile", "/opt/post-runner/bin/aws-lambda-post-runner", _docker),
+    Kind.RUNTIME: Form("runtime.Dockerfile", "", _shell),
 }

@@ -59,6 +59,8 @@ class Block:
     """What the runner reports of the ended command."""
     waits_ended: float | None = None
     expired_waits: int = 0
+    killed: list[str] = field(default_factory=list)
+    """The command lines of what Lambda would have killed at the timeout."""
     ended: float | None = None
     how_ended: str = ""
 
@@ -75,6 +77,7 @@ class Block:
             found.append(f"the handler failed: {self.error_type}")
         if self.how_ended == "timeout":
             found.append("the function timed out")
+            found += [f"Lambda would have killed: {line}" for line in self.killed]
         if self.how_ended == "crash":
             found.append("the handler ended before it polled again")
         if self.command and not command_did_well(self.command):
@@ -140,13 +143,20 @@ class Timeline:
                 block.command_ended, block.command = moment.time, details
             case "waits-ended":
                 block.waits_ended, block.expired_waits = moment.time, details["expired"]
-            case "ended":
-                block.ended, block.how_ended = moment.time, details["how"]
+            case "killed" | "ended":
+                _note_end(block, moment)
         if not block.complete:
             return None
         del self.open[block.request_id]
         self.done.append(block)
         return block
+
+
+def _note_end(block: Block, moment: Moment) -> None:
+    if moment.what == "killed":
+        block.killed = moment.details["programs"]
+    else:
+        block.ended, block.how_ended = moment.time, moment.details["how"]
 
 
 def rows(block: Block, now: float) -> list[Row]:
