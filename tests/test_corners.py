@@ -1,14 +1,11 @@
 """What happens seldom, and must be right all the same."""
 
 import json
-import socket
 import sys
 
 import pytest
 
 from aws_lambda_post_runner.post.breaker import Breaker, Ticket
-from aws_lambda_post_runner.proxy.polls import Polls
-from aws_lambda_post_runner.proxy.wire import HandlerWire
 
 from .conftest import Prepare, Start
 from .fake_runtime_api import FakeRuntimeApi, hang_up
@@ -89,13 +86,3 @@ def test_a_request_of_any_kind_that_gets_no_answer_ends_the_handlers_connection(
     handler = stage.runner.connect()
     handler.ask(method, "/2020-01-01/extension/register", b"")
     assert handler.is_closed_by_peer()
-
-
-def test_a_poll_that_is_out_when_all_ends_has_nothing_to_close() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = socket.create_connection(listener.getsockname())
-    polls = Polls()
-    polls.begin(HandlerWire(connection))
-    polls.close()
-    assert polls.orphan() is None
-    connection.close()
