@@ -97,13 +97,16 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
+    """Run with real parts: clients of every language, the emulator, the recipes; `-- --write-matrix` tells what held"""
     session.install(".", *group("interop"))
+    matrix = ("-p", "tests.interop.matrix")
+    chosen = ("-m", "interop and not integrations", "-rP", "-n", "2")
     session.run(
-        "pytest",
+        "python",
         "-m",
-        "interop and not integrations",
-        "-rP",
+        "pytest",
+        *matrix,
+        *chosen,
         *session.posargs,
         env={"INTEROP_PARTS": real_parts(session)},
     )
@@ -180,6 +183,13 @@ def bench(session: nox.Session) -> None:
         figures = str(results / f"{name}.json")
         session.run("python", f"bench/{name}.py", "--pin", "--json", figures, *session.posargs)
     session.run("python", "bench/picture.py", str(results / "latency.json"), str(results / "latency.svg"))
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """See that neither the start nor an invocation takes 15 % more than with the commit before"""
+    session.install(".")
+    session.run("python", "bench/gate.py", *session.posargs)
 
 
 @nox.session
