@@ -186,6 +186,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def gate(session: nox.Session) -> None:
+    """See that neither the start nor an invocation takes 15 % more than with the commit before"""
+    session.install(".")
+    session.run("python", "bench/gate.py", *session.posargs)
+
+
+@nox.session
 def bench_quick(session: nox.Session) -> None:
     """See that everything that measures still works"""
     session.install(".")

@@ -4,6 +4,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Protocol
 
@@ -183,6 +184,19 @@ class TimelineDisplay:
         if self._idle_since is not None:
             what, since = self._idle_since
             yield Text(f"  {what} for {in_words(now - since)}; the next event thaws it", "blue")
+
+
+def as_text(blocks: Sequence[Block], now: float, width: int) -> str:
+    """Return invocations as text without colours: those that failed whole, and of many the others on one axis."""
+    text = StringIO()
+    console = Console(file=text, width=width, highlight=False)
+    few = len(blocks) <= LIVE_BLOCKS
+    for block in blocks:
+        if few or block.failures or not block.complete:
+            console.print(draw(block, now, width), soft_wrap=True)
+    if not few:
+        console.print(draw_chart(chart_of(blocks, now), width))
+    return text.getvalue().rstrip()
 
 
 def _output_lines(line: str) -> Iterable[Text]:
