@@ -10,6 +10,19 @@ import pytest
 
 from .fake_runtime_api import FakeRuntimeApi, fake_runtime_api
 from .running import PREFIX, RUNNER, WAITING_HANDLER, Gate, Running, Stage, script_in
+from .time_limits import (
+    pytest_runtest_protocol,
+    pytest_runtest_teardown,
+    pytest_sessionfinish,
+    pytest_sessionstart,
+)
+
+__all__ = [  # hooks: pytest finds them here by their names
+    "pytest_runtest_protocol",
+    "pytest_runtest_teardown",
+    "pytest_sessionfinish",
+    "pytest_sessionstart",
+]
 
 
 @pytest.fixture

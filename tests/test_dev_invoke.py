@@ -1,11 +1,14 @@
 """`invoke` sends events to a running function and prints what came back."""
 
 import json
+import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from aws_lambda_post_runner.cli.invoke import invoke as invoke_command
 from aws_lambda_post_runner.dev.examples import Example, read_example
+from aws_lambda_post_runner.dev.latency import BINS
 from aws_lambda_post_runner.dev.testing import RunningFunction
 
 from .test_dev_function import options
@@ -61,6 +65,65 @@ def test_many_can_be_sent_at_once_and_are_summed_up(function: RunningFunction) -
     assert done.exit_code == 0
     assert done.stdout == "7\n" * 8
     assert "8 answers: fastest " in done.stderr
+
+
+def test_of_many_the_cold_starts_are_told_apart_from_the_percentiles() -> None:
+    with RunningFunction(options()) as fresh:
+        done = run_invoke(fresh, "--event", "7", "--repeat", "12")
+    assert "12 answers: fastest " in done.stderr
+    for name in ("p50", "p90", "p99", "slowest"):
+        assert f", {name} " in done.stderr
+    assert "1 of them waited for the handler to start: " in done.stderr
+    assert "answers a second, no errors" in done.stderr
+    assert done.stderr.count(" to ") >= BINS
+
+
+def test_json_has_each_answer_and_all_of_them_together(function: RunningFunction) -> None:
+    done = run_invoke(function, "--event", '{"do": "fail"}', "--repeat", "3", "--json")
+    assert done.exit_code == 1
+    assert not done.stderr
+    result = json.loads(done.stdout)
+    assert result["answers"] == 3
+    assert result["failures"] == {"the function failed: AsTold": 3}
+    assert [each["status"] for each in result["sent"]] == [200] * 3
+    assert len({each["requestId"] for each in result["sent"]}) == 3
+    assert all(json.loads(each["body"])["errorType"] == "AsTold" for each in result["sent"])
+
+
+def test_a_file_or_standard_input_can_be_named_by_an_option_of_its_own(
+    function: RunningFunction, tmp_path: Path
+) -> None:
+    (tmp_path / "event.json").write_text('{"from": "file"}')
+    assert run_invoke(function, "--file", f"{tmp_path}/event.json").stdout == '{"from": "file"}\n'
+    assert run_invoke(function, "--file", "-", text='{"from": "stdin"}').stdout == '{"from": "stdin"}\n'
+
+
+def test_failures_that_are_alike_are_said_once_with_their_number(function: RunningFunction) -> None:
+    done = run_invoke(function, "--event", '{"do": "fail"}', "--repeat", "3")
+    assert done.stderr.splitlines()[-1] == "3 times: the function failed: AsTold"
+
+
+def test_a_terminal_shows_how_far_it_is_and_then_the_sums(function: RunningFunction) -> None:
+    port = function.address.rpartition(":")[2]
+    words = ["invoke", "--port", port, "--event", "7", "--repeat", "30"]
+    seen = seen_on_a_terminal([sys.executable, "-m", "aws_lambda_post_runner", *words])
+    assert "/30" in seen
+    assert "30 answers: fastest " in seen
+    assert "200 after" not in seen
+
+
+def seen_on_a_terminal(argv: list[str]) -> str:
+    """Run a program in a terminal of its own and return all that it wrote there."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        parts = []
+        with suppress(OSError):  # EIO: nobody has the other end any more
+            while part := os.read(ours, 65536):
+                parts.append(part)
+        os.close(ours)
+        assert process.wait(30) == 0
+    return b"".join(parts).decode()
 
 
 def test_a_caller_need_not_wait(function: RunningFunction) -> None:
@@ -114,7 +177,14 @@ def test_where_nothing_listens_the_way_out_is_named() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--event", "{"], ["--event", "@/no/such/file"], ["--event", "1", "--example", "s3"], ["--repeat", "0"]],
+    [
+        ["--event", "{"],
+        ["--event", "@/no/such/file"],
+        ["--event", "1", "--example", "s3"],
+        ["--repeat", "0"],
+        ["--event", "1", "--file", "-"],
+        ["--file", "/no/such/file"],
+    ],
 )
 def test_wrong_options_are_refused(function: RunningFunction, arguments: list[str]) -> None:
     assert run_invoke(function, *arguments).exit_code == 2

@@ -5,8 +5,11 @@ import socket
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
+from aws_lambda_post_runner.invocation import Budget, Invocations, Settled
+from aws_lambda_post_runner.post.attempts import Course
+from aws_lambda_post_runner.post.cutting import Cutting
 from aws_lambda_post_runner.post.work import PostWork
+from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.relay import Relay
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Level, read
@@ -16,7 +19,7 @@ from .fake_runtime_api import NEXT, PATIENCE, FakeRuntimeApi
 POLL = f"GET {NEXT} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
-async def no_command(settled: Settled, _budget: Budget, _scope: trio.CancelScope) -> Ending:
+async def no_command(settled: Settled, _budget: Budget, _cutting: Cutting) -> Course:
     raise AssertionError(settled)
 
 
@@ -36,19 +39,19 @@ def test_a_poll_that_is_read_when_its_connection_has_gone_is_not_sent(runtime_ap
             {"AWS_LAMBDA_RUNTIME_API": runtime_api.address, "AWS_LAMBDA_POST_RUNNER_MODE": "WaitUntil"}
         )
         report = Report(Level.WARN)
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(PATIENCE), Door() as door:
             async with trio.open_nursery() as nursery:
                 invocations = Invocations()
                 post_work = PostWork(nursery, invocations, no_command, told, report)
-                relay = Relay(told, invocations, post_work, report, lambda: False)
+                relay = Relay(told, invocations, post_work, report, door)
                 handler, other_end = connected_sockets()
                 dropped, dropped_other_end = connected_sockets()
                 dropped.sendall(POLL)
                 dropped.close()
                 handler.sendall(POLL)
-                nursery.start_soon(relay.serve, relay.welcome(other_end))
+                nursery.start_soon(relay.serve, door.take_in(other_end))
                 await trio.to_thread.run_sync(runtime_api.await_request, NEXT)
-                await relay.serve(relay.welcome(dropped_other_end))
+                await relay.serve(door.take_in(dropped_other_end))
                 runtime_api.invoke(b"{}")
                 await wait_all_tasks_blocked()
                 await trio.to_thread.run_sync(handler.recv, 1)

@@ -22,9 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
+from aws_lambda_post_runner.invocation import Budget, Invocations, Settled
 from aws_lambda_post_runner.post import handler_api
+from aws_lambda_post_runner.post.attempts import Course
+from aws_lambda_post_runner.post.cutting import Cutting
 from aws_lambda_post_runner.post.work import PostWork
+from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.relay import Relay
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Level, read
@@ -100,7 +103,7 @@ async def send_pieces(stream: trio.SocketStream, pieces: Pieces, cushion: float 
         pass  # the relay has closed the connection
 
 
-async def no_command(settled: Settled, _budget: Budget, _scope: trio.CancelScope) -> Ending:
+async def no_command(settled: Settled, _budget: Budget, _cutting: Cutting) -> Course:
     raise AssertionError(settled)  # in mode WaitUntil there is none
 
 
@@ -109,15 +112,15 @@ async def converse(talk: Talk, serve: Talk, conversation: Conversation) -> None:
 
     Returns when the relay has ended the handler's connection by itself, after the handler has sent its last byte.
     """
-    with trio.fail_after(PATIENCE):
+    with trio.fail_after(PATIENCE), Door() as door:
         async with trio.open_nursery() as nursery:
             listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
             nursery.start_soon(partial(trio.serve_listeners, serve, listeners))
-            relay = new_relay(nursery, "{}:{}".format(*listeners[0].socket.getsockname()))
+            relay = new_relay(nursery, door, "{}:{}".format(*listeners[0].socket.getsockname()))
             handler_end, relay_end = connected_sockets()
             handler = trio.SocketStream(trio.socket.from_stdlib_socket(handler_end))
             async with handler, trio.open_nursery() as until_closed:
-                until_closed.start_soon(relay.serve, relay.welcome(relay_end))
+                until_closed.start_soon(relay.serve, door.take_in(relay_end))
                 until_closed.start_soon(conversation.receive_at_handler, handler)
                 await talk(handler)
                 await wait_all_tasks_blocked(CUSHION)
@@ -127,12 +130,12 @@ async def converse(talk: Talk, serve: Talk, conversation: Conversation) -> None:
             nursery.cancel_scope.cancel()
 
 
-def new_relay(nursery: trio.Nursery, address: str) -> Relay:
+def new_relay(nursery: trio.Nursery, door: Door, address: str) -> Relay:
     told = read({"AWS_LAMBDA_RUNTIME_API": address, "AWS_LAMBDA_POST_RUNNER_MODE": "WaitUntil"})
     report = Report(Level.TRACE)  # so that what is said of each input is tried as well
     invocations = Invocations()
     post_work = PostWork(nursery, invocations, no_command, told, report)
-    return Relay(told, invocations, post_work, report, lambda: False)
+    return Relay(told, invocations, post_work, report, door)
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:

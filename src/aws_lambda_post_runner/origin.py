@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,22 @@ def heed_what_python_ignores() -> None:
     """Undo that Python ignores SIGPIPE and SIGXFSZ; what takes our place would go on ignoring them."""
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
+
+
+def seconds_since_start() -> float:
+    """How long this process has been there, to within a hundredth of a second; as a rule never too much.
+
+    Linux tells the start in ticks of a hundredth, rounded down. Where it was a rounded tick ago, the time that the
+    processor has spent on us is more exact, for little else is done before the handler is started.
+    """
+    busy = time.process_time()
+    try:
+        ticks = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[19])
+        since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # macOS has neither the file nor the clock
+        return busy
+    return max(busy, since_boot - (ticks + 1) * tick)
 
 
 def is_ourselves(program: str) -> bool:

@@ -1,21 +1,26 @@
 """The one nursery: the listener, the handler, the signals and the post work, from start to exit status."""
 
-import select
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
 
 import trio
 
 from . import build
+from .ambient import IN_LAYER, preload_file, with_preload
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
-from .origin import ignored_signals
+from .origin import ignored_signals, seconds_since_start
+from .post.attempts import Attempts
 from .post.command import CommandRunner
+from .post.metrics import Metrics, source_of
+from .post.settle import Settling
+from .post.span import UnusableReceiver, read_receiver
+from .post.spans import Spans
 from .post.work import PostWork
+from .proxy.door import Door
+from .proxy.export import export
 from .proxy.relay import Relay
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -26,11 +31,8 @@ STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 CUTTING = frozenset({signal.SIGHUP})
 """Those after which what is under way is cut off; many servers take them as a reload and go on."""
 
-_BACKLOG = 128
 _BREATHER = 0.01
 """Seconds until we try again to accept a connection when descriptors have run out."""
-_LAST_WORDS = 0.01
-"""Seconds in which the connections of a handler that has exited are read to their end."""
 _LAST_ANSWER = 2.0
 """Seconds for an answer that was under way then, if the deadline of its invocation is not known."""
 
@@ -51,14 +53,13 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
         argv = [settings.next_wrapper, *argv]
     ignored = ignored_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
-    with _listen() as listener, trio.open_signal_receiver(*ENDING) as signals:
-        address = "{}:{}".format(*listener.getsockname())
+    with Door() as door, trio.open_signal_receiver(*ENDING) as signals:
         async with trio.open_nursery() as nursery:
             try:
                 handler = await start_handler(
                     nursery,
                     argv,
-                    {**_with_ambient(settings, handler_environment, report), ADDRESS_VARIABLE: address},
+                    {**_with_ambient(settings, handler_environment, report), ADDRESS_VARIABLE: door.address},
                     ignored,
                 )
             except OSError as error:
@@ -67,18 +68,21 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
                 return status
             report.observe("handler-started", pid=handler.pid)
 
-            run_command = CommandRunner(settings, handler_environment, report).run
+            run_order = CommandRunner(settings, handler_environment, report).run
+            run_command = Attempts(settings, run_order, report).see_through
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
-            relay = Relay(settings, invocations, post_work, report, partial(_has_knocked, _watch(listener)))
-            nursery.start_soon(_accept, listener, relay, nursery)
+            if settings.settle:
+                post_work.settle_with(Settling(handler.pid, door.address).wait)
+            _have_seen(post_work, settings, environment, report, nursery)
+            relay = Relay(settings, invocations, post_work, report, door)
+            nursery.start_soon(_welcome, door, relay, nursery)
             nursery.start_soon(_forward, signals, handler, post_work, report)
             await handler.wait()
-            # What the handler sent before it exited is still in the sockets that it left behind.
-            await trio.sleep(_LAST_WORDS)
+            await door.wait_for_last_words()
             # A child of the handler's could hold a connection with half an answer for ever.
-            with trio.move_on_after(_until_last_deadline(relay.being_answered, time.time())):
-                await relay.answers_arrive()
+            with trio.move_on_after(_until_last_deadline(relay.answers.invocations, time.time())):
+                await relay.answers.wait_until_all_arrived()
             await post_work.finish()
             nursery.cancel_scope.cancel()
         relay.close()
@@ -87,16 +91,32 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     return status
 
 
+def _have_seen(
+    post_work: PostWork,
+    settings: Settings,
+    environment: Mapping[str, str],
+    report: Report,
+    nursery: trio.Nursery,
+) -> None:
+    """Let the metrics and the spans that the settings ask for be made of all post work."""
+    if settings.metrics:
+        metrics = Metrics(source_of(settings, environment), report.write)
+        metrics.keep_start(seconds_since_start(), time.time())
+        post_work.keep_accounts(metrics.keep)
+    if settings.spans:
+        try:
+            receiver = read_receiver(environment)
+        except UnusableReceiver as problem:
+            report.warn(f"SPANS does nothing: {problem}")
+            return
+        if receiver is not None:
+            post_work.trace_with(Spans(nursery, receiver, export, report).trace)
+
+
 def _with_ambient(settings: Settings, environment: dict[str, str], report: Report) -> dict[str, str]:
     """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
     if not settings.ambient:
         return environment
-    from .ambient import (
-        IN_LAYER,
-        preload_file,
-        with_preload,
-    )  # whoever does not ask for it does not pay for it
-
     path = preload_file(environment)
     if path is None:
         report.warn(
@@ -114,39 +134,16 @@ def _until_last_deadline(invocations: Sequence[Invocation], now: float) -> float
     return max((0.0, *(deadline - now for deadline in deadlines)))
 
 
-def _listen() -> socket.socket:
-    """A listener that only this machine reaches, on a free port: the usual ones have known users in Lambda."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))  # a literal: Java runs with preferIPv4Stack, Node and .NET want host:port
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-async def _accept(listener: socket.socket, relay: Relay, nursery: trio.Nursery) -> None:
+async def _welcome(door: Door, relay: Relay, nursery: trio.Nursery) -> None:
     """Give each handler connection a task of its own, which owns it."""
     while True:
-        await trio.lowlevel.wait_readable(listener)
         try:
-            sock, _ = listener.accept()
-            handler = relay.welcome(sock)
-        except BlockingIOError:
-            continue  # it went away before we looked
+            handler = await door.welcome()
         except OSError:
+            relay.make_room()
             await trio.sleep(_BREATHER)
-            continue
-        nursery.start_soon(relay.serve, handler)
-
-
-def _watch(listener: socket.socket) -> select.poll:
-    watch = select.poll()
-    watch.register(listener, select.POLLIN)
-    return watch
-
-
-def _has_knocked(watch: select.poll) -> bool:
-    """Tell, without waiting, whether a connection waits to be accepted."""
-    return bool(watch.poll(0))
+        else:
+            nursery.start_soon(relay.serve, handler)
 
 
 async def _forward(

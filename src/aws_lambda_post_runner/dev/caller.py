@@ -1,14 +1,19 @@
 """What `invoke` does: sends events to a function that `dev` serves, and says what came back and when."""
 
-import statistics
+import json
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .emulator.http import Disconnected, Reply, ask
-from .emulator.invoke_endpoint import INVOKE_PATH
+from .emulator.invoke_endpoint import INVOKE_PATH, START_HEADER
+from .latency import Sent, Sums, as_object, in_lines
 from .view.timeline import in_words
 
 
@@ -21,69 +26,123 @@ class Orders:
     repeat: int
     parallel: int
     invocation_type: str
+    as_json: bool = False
+    """Print one JSON object in place of the answers and of what is said about them."""
 
 
 class Caller:
-    """Sends orders and keeps what is to be said of them at the end."""
+    """Sends orders and keeps what came of them.
+
+    Answers go to standard output, and as they come if there is but one at a time; what is said about them goes to
+    standard error. Of many, a terminal shows how far they are, and the answers only where they go elsewhere.
+    """
 
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
-        self._latencies: list[float] = []
-        self._failures: list[str] = []
+        self._sent: list[Sent] = []
+        many, error = orders.repeat > 1, Console(stderr=True)
+        self._prints_answers = not orders.as_json and not (many and sys.stdout.isatty())
+        self._progress = _progress(error, show=many and error.is_terminal)
+        self._says_each = not orders.as_json and self._progress.disable
 
     async def send_all(self) -> int:
-        """Send it all and print the answers; return 1 when the function failed or could not be reached.
-
-        Answers go to standard output, and as they come if there is but one at a time; what is said about them
-        goes to standard error.
-        """
+        """Send it all and print what came of it; return 1 when the function failed or could not be reached."""
         limiter = trio.CapacityLimiter(self._orders.parallel)
-        async with trio.open_nursery() as nursery:
-            for _ in range(self._orders.repeat):
-                nursery.start_soon(self._send_one, limiter)
-        if len(self._latencies) > 1:
-            fastest, slowest = min(self._latencies), max(self._latencies)
-            median = statistics.median(self._latencies)
-            numbers = f"fastest {in_words(fastest)}, median {in_words(median)}, slowest {in_words(slowest)}"
-            _say(f"{len(self._latencies)} answers: {numbers}")
-        for failure in dict.fromkeys(self._failures):
-            _say(failure)
-        return 1 if self._failures else 0
+        began = time.perf_counter()
+        with self._progress:
+            task = self._progress.add_task("answers", total=self._orders.repeat)
+            async with trio.open_nursery() as nursery:
+                for _ in range(self._orders.repeat):
+                    nursery.start_soon(self._send_one, limiter, lambda: self._progress.advance(task))
+        sums = Sums(self._sent, time.perf_counter() - began)
+        if self._orders.as_json:
+            print(json.dumps(as_object(sums)))
+        else:
+            self._sum_up(sums)
+        return 1 if sums.failures else 0
 
-    async def _send_one(self, limiter: trio.CapacityLimiter) -> None:
+    def _sum_up(self, sums: Sums) -> None:
+        if self._orders.repeat > 1:
+            for line in in_lines(sums, shutil.get_terminal_size().columns):
+                _say(line)
+        for failure, often in sums.failures.items():
+            _say(failure if often == 1 or not sums.answers else f"{often} times: {failure}")
+
+    async def _send_one(self, limiter: trio.CapacityLimiter, advance: Callable[[], None]) -> None:
         orders = self._orders
-        on_part = _print_part if orders.parallel == 1 else None
+        passes_on = self._prints_answers and orders.parallel == 1
         headers = [("X-Amz-Invocation-Type", orders.invocation_type), ("Content-Type", "application/json")]
         async with limiter:
             began = time.perf_counter()
             try:
-                reply = await ask(orders.address, f"POST {INVOKE_PATH}", orders.event, headers, on_part)
+                reply = await ask(
+                    orders.address,
+                    f"POST {INVOKE_PATH}",
+                    orders.event,
+                    headers,
+                    _print_part if passes_on else None,
+                )
             except BrokenPipeError:  # whoever reads what we print has gone
                 raise
             except OSError:
                 start = "aws-lambda-post-runner dev -- HANDLER"
-                self._failures.append(f"nothing answers at {orders.address}; start it with: {start}")
-                return
+                sent = _unanswered(began, f"nothing answers at {orders.address}; start it with: {start}")
             except Disconnected:
-                self._failures.append("the answer was cut short")
-                return
-            latency = time.perf_counter() - began
-        self._latencies.append(latency)
-        if on_part is None:
-            _print_part(reply.body)
-        _print_part(b"\n")
-        _say(f"{_verdict(reply)} after {in_words(latency)}")
-        if not _did_well(reply):
-            self._failures.append("the function failed")
+                sent = _unanswered(began, "the answer was cut short")
+            else:
+                sent = _answered(began, reply)
+        self._sent.append(sent)
+        if sent.status is not None and self._prints_answers:
+            _print_part(b"\n" if passes_on else f"{sent.body}\n".encode())
+        if sent.status is not None and self._says_each:
+            _say(_verdict(sent))
+        advance()
 
 
-def _did_well(reply: Reply) -> bool:
-    return reply.status < 300 and "x-amz-function-error" not in reply.headers
+def _progress(console: Console, *, show: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not show,
+    )
 
 
-def _verdict(reply: Reply) -> str:
+def _unanswered(began: float, why: str) -> Sent:
+    return Sent(None, time.perf_counter() - began, failure=why)
+
+
+def _answered(began: float, reply: Reply) -> Sent:
+    start = reply.headers.get(START_HEADER.lower())
     error = reply.headers.get("x-amz-function-error")
-    return f"{reply.status}, function error {error}," if error else str(reply.status)
+    failed = reply.status >= 300 or error is not None
+    return Sent(
+        status=reply.status,
+        seconds=time.perf_counter() - began,
+        start_s=None if start is None else float(start) / 1000,
+        failure=f"the function failed: {_error_in(reply)}" if failed else "",
+        request_id=reply.headers.get("x-amzn-requestid", ""),
+        body=reply.body.decode(errors="replace"),
+    )
+
+
+def _error_in(reply: Reply) -> str:
+    """Return what the answer calls the error, as Lambda's own errors and the runtime clients have it."""
+    try:
+        said = json.loads(reply.body)
+    except ValueError:
+        said = None
+    kind = said.get("errorType") if isinstance(said, dict) else None
+    return str(kind or f"status {reply.status}")
+
+
+def _verdict(sent: Sent) -> str:
+    start = "" if sent.start_s is None else f", {in_words(sent.start_s)} of it to start the handler"
+    error = ", function error," if sent.failure else ""
+    return f"{sent.status}{error} after {in_words(sent.seconds)}{start}"
 
 
 def _print_part(part: bytes) -> None:

@@ -123,11 +123,12 @@ static void boot(int argc, char **argv, const char *hash_seed)
     config.pathconfig_warnings = 0;
     config.site_import = 0;
     config.write_bytecode = 0;
-    /* All paths are given, else Python goes looking for its library. */
+    /* All paths are given, else Python goes looking for its library. It follows links, and where this one led would be
+       in the snapshot: so it is the name of nothing. */
     wchar_t **paths[] = {&config.program_name, &config.executable, &config.base_executable, &config.prefix,
                          &config.base_prefix, &config.exec_prefix, &config.base_exec_prefix};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        PyConfig_SetString(&config, paths[i], L"/proc/self/exe");
+        PyConfig_SetString(&config, paths[i], L"/aws-lambda-post-runner");
     status = PyConfig_SetBytesArgv(&config, argc, argv);
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);
@@ -172,6 +173,11 @@ static int take_snapshot(const char *hash_seed)
     char *argv[] = {"aws-lambda-post-runner", NULL}; /* not the path that it is built in */
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL); /* Python remembers which signals are ignored: not those of the build */
+    /* Nor its variables, its time zone and its folder. libc's `environ` is another than the one that Python sees here. */
+    static char *none[] = {NULL};
+    environ = none;
+    if (clearenv() != 0 || setenv("TZ", "UTC0", 1) != 0 || chdir("/") != 0)
+        return 1;
     snapshot_begin();
     boot(1, argv, hash_seed);
     if (call_start("prepare", Py_BuildValue("(N)", module_names())) == NULL)

@@ -5,6 +5,7 @@ the snapshot, and `main` at one that could not and has booted Python as usual.
 """
 
 import gc
+import logging
 import os
 import random
 import signal
@@ -32,6 +33,7 @@ def prepare(modules: Sequence[str]) -> None:
             raise RuntimeError(f"{each!r} would give every process the same random numbers")
     for generator in seeded:
         generator.seed(0)
+    logging._startTime = 0.0  # type: ignore[attr-defined] # noqa: SLF001 - when it was imported
     os.environ.clear()
     for name, _, _ in _STREAMS:
         setattr(sys, name, None)
@@ -58,6 +60,7 @@ def resume(argv: Sequence[bytes], variables: Sequence[bytes], ignored_signals: S
     threading._active[main_thread.ident] = main_thread  # type: ignore[attr-defined] # noqa: SLF001 - likewise
     for generator in _generators():
         generator.seed()
+    logging._startTime = time.time()  # type: ignore[attr-defined] # noqa: SLF001 - what `relativeCreated` counts from
     time.tzset()
     _open_streams()
     _take_signals(ignored_signals)

@@ -1,4 +1,4 @@
-"""What is counted and timed of each invocation, as lines in CloudWatch's embedded metric format. Pure: no IO.
+"""What is counted and timed of each invocation, as lines in CloudWatch's embedded metric format. No IO of its own.
 
 CloudWatch takes the metrics out of a log event that is such a document and nothing else
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html),
@@ -6,10 +6,13 @@ so a line has no prefix of any kind, whatever the function's log format is.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-NAMESPACE_LIMIT = 1024
-"""Characters that a namespace may have; the specification's figure."""
+from aws_lambda_post_runner.settings import Level, Settings
+
+from .account import Account
+from .retry import Loss
 
 _MILLISECONDS = "Milliseconds"
 _COUNT = "Count"
@@ -49,6 +52,62 @@ class Source:
     level: str
     """The level that Lambda is to see in a line; it must pass the function's own filter, or the line is dropped
     (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html)."""
+
+
+def source_of(settings: Settings, environment: Mapping[str, str]) -> Source:
+    """What the settings and Lambda's own variables say of the lines of this function."""
+    level = max(Level.INFO, settings.lambda_level, key=lambda level: level.value)
+    name = environment.get("AWS_LAMBDA_FUNCTION_NAME") or "unknown"
+    return Source(settings.metrics_namespace, name, level.name)
+
+
+class Metrics:
+    """Makes a line of each account, and has it written by `write`."""
+
+    def __init__(self, source: Source, write: Callable[[bytes], None]) -> None:
+        self._source = source
+        self._write = write
+
+    def keep(self, account: Account) -> None:
+        """Write the line of an invocation."""
+        invocation = account.settled.invocation
+        line = invocation_line(
+            self._source,
+            figures_of(account),
+            request_id=invocation.request_id,
+            function_arn=invocation.function_arn,
+            now=account.ended_at,
+        )
+        self._write(line)
+
+    def keep_start(self, start: float, now: float) -> None:
+        """Write the line of the execution environment: what we added to its cold start, in seconds."""
+        self._write(start_line(self._source, start * 1000, now))
+
+
+def figures_of(account: Account) -> Figures:
+    """What an account adds to the metrics."""
+    handed_out_at = account.settled.invocation.handed_out_at
+    course = account.course
+    loss = None if course is None else course.loss
+    return Figures(
+        answer_ms=None if handed_out_at is None else _ms(account.settled_at - handed_out_at),
+        post_ms=_ms(account.ended_at - account.settled_at),
+        held_ms=_ms(account.held),
+        wait_ms=0.0 if account.waits is None else account.waits.duration_ms,
+        budget_left_ms=None if account.budget_left is None else _ms(account.budget_left),
+        failed=loss is Loss.FAILED,
+        cut_off=loss is Loss.CUT_OFF,
+        skipped=loss is Loss.SKIPPED,
+        retried=0 if course is None else course.retries,
+        spilled=course is not None and course.spilled,
+        waits_expired=0 if account.waits is None else len(account.waits.expired),
+    )
+
+
+def _ms(seconds: float) -> float:
+    # A clock that was set back must not make a metric that nobody can make sense of.
+    return max(0.0, seconds * 1000)
 
 
 def invocation_line(

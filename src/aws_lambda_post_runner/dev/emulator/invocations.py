@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import math
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterable
@@ -67,6 +68,9 @@ class Invocation:
         self.call = call
         self.request_id = str(uuid.uuid4())
         self.trace_id = call.trace_id or _new_trace_id()
+        self.arrived = time.monotonic()
+        self.start_s: float | None = None
+        """How long it waited for an execution environment to start; None: one was there, or none is yet."""
         self.deadline_ms = 0
         """Milliseconds since the epoch; known once the handler has the event."""
         self.settled = False

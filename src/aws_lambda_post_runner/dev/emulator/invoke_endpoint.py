@@ -21,6 +21,8 @@ from .invocations import (
 )
 
 PREVIEW_BYTES = 200
+START_HEADER = "X-Post-Runner-Dev-Start-Ms"
+"""Ours, not Lambda's: how long the invocation waited for an execution environment to start, if it did."""
 INVOKE_PATH = "/2015-03-31/functions/function/invocations"
 
 
@@ -124,7 +126,9 @@ def _identity(invocation: Invocation) -> list[tuple[str, str]]:
 
 
 def _answer_headers(invocation: Invocation, content_type: str) -> list[tuple[str, str]]:
-    return [*_identity(invocation), ("X-Amz-Executed-Version", "$LATEST"), ("Content-Type", content_type)]
+    start = [] if invocation.start_s is None else [(START_HEADER, f"{invocation.start_s * 1000:.0f}")]
+    known = [("X-Amz-Executed-Version", "$LATEST"), ("Content-Type", content_type)]
+    return [*_identity(invocation), *known, *start]
 
 
 async def _refuse(connection: ServerConnection, status: int, error_type: str, message: str) -> None:

@@ -1,0 +1,31 @@
+"""When the task that runs now has to let others run: sockets are tried first, and may never have to be waited for."""
+
+from time import monotonic
+
+from trio.lowlevel import checkpoint
+
+_TURN = 0.001
+"""Seconds that tasks may go on without waiting before the others (signals, deadlines) have their turn."""
+
+
+class Turn:
+    """One for all tasks together, since there is one thread."""
+
+    __slots__ = ("ends_at",)
+
+    def __init__(self) -> None:
+        self.ends_at = 0.0
+        """By the monotonic clock. Compared before `give_way` is called where every microsecond counts."""
+
+    async def give_way(self) -> None:
+        """Let the others run; a new turn begins."""
+        await checkpoint()
+        self.ends_at = monotonic() + _TURN
+
+    async def give_way_in_time(self) -> None:
+        """Let the others run if this turn has been long enough."""
+        if monotonic() > self.ends_at:
+            await self.give_way()
+
+
+turn = Turn()
