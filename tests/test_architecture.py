@@ -105,6 +105,8 @@ IMPORTS: dict[str, set[str]] = {
         "trio",
     },
     "post.session": set(),
+    "post.quiet": {"post.session"},
+    "post.settle": {"post.quiet", "trio"},
     "post.stdin": set(),
     "post.command": {
         "exits",
@@ -130,6 +132,7 @@ IMPORTS: dict[str, set[str]] = {
         "post.attempts",
         "post.command",
         "post.metrics",
+        "post.settle",
         "post.span",
         "post.spans",
         "post.work",

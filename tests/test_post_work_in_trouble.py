@@ -2,12 +2,14 @@
 
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import Prepare
+from .conftest import Prepare, Start
+from .fake_runtime_api import FakeRuntimeApi
 from .running import PREFIX, Gate, HandlerConnection, Record, Stage
 
 JSON = {"AWS_LAMBDA_LOG_FORMAT": "JSON"}
@@ -234,6 +236,42 @@ def test_what_a_signal_cuts_off_is_spilled_before_we_end(
     stage.runner.signal(signal.SIGTERM)
     stage.runner.wait()
     assert spilled(tmp_path) == [f"cut-off {request_id}\nwork\nevent: {{}}\n"]
+
+
+RUNNABLE_AND_FAULTY = """
+import sys
+from aws_lambda_post_runner import entry
+from aws_lambda_post_runner.post import command
+
+whole = command.command_environment
+
+def broken_but_for_the_fallback(environment, settled, remaining, files, reason):
+    if not reason:
+        raise RuntimeError("nobody foresaw this")
+    return whole(environment, settled, remaining, files, reason)
+
+command.command_environment = broken_but_for_the_fallback
+sys.exit(entry.main())
+"""
+
+
+def test_what_fails_as_nobody_foresaw_is_spilled_as_well(
+    start: Start, runtime_api: FakeRuntimeApi, tmp_path: Path
+) -> None:
+    runner = start(
+        runner=[sys.executable, "-c", RUNNABLE_AND_FAULTY],
+        COMMAND="true",
+        CAPTURE="event",
+        BREAKER="1/60s",
+        FALLBACK_COMMAND=spill(tmp_path),
+    )
+    handler = runner.connect()
+    for _ in range(2):
+        request_id = runtime_api.invoke()
+        assert handler.poll() == request_id
+        handler.answer(request_id)
+        assert runner.await_event("fallback-command-ended", request_id)["reason"] == "failed"
+    assert len(spilled(tmp_path)) == 2
 
 
 def test_work_that_was_done_is_not_spilled(prepare: Prepare, tmp_path: Path) -> None:

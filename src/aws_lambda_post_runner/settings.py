@@ -104,6 +104,8 @@ class Settings:
     """Whether post work of a traced invocation is sent as a span."""
     lambda_level: Level
     """From what level on Lambda itself keeps lines, where it can read their level."""
+    settle: float | None
+    """For how long an answer is followed by a settling time; None: by none."""
     max_concurrency: int | None
     """How many invocations can be in flight at once on Lambda Managed Instances; elsewhere None."""
     observer_fd: int | None
@@ -334,6 +336,14 @@ AMBIENT = Variable(
     "next, vercel, or both with a comma between",
     _ambient,
 )
+SETTLE = Variable(
+    "SETTLE",
+    "",
+    "How long the next poll is held after each answer, for exporters that need nothing but time; it goes on earlier "
+    "once the handler's processes are quiet.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration_or_none,
+)
 DISABLED = Variable(
     "DISABLED", "", "A reason to start the handler as if we were not there.", "any text", _text
 )
@@ -352,6 +362,7 @@ VARIABLES: tuple[Variable[object], ...] = (
     CAPTURE_LIMIT,
     NEXT_WRAPPER,
     AMBIENT,
+    SETTLE,
     BREAKER,
     RETRIES,
     FALLBACK_COMMAND,
@@ -432,6 +443,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         capture_limit=reader.read(CAPTURE_LIMIT),
         next_wrapper=reader.read(NEXT_WRAPPER),
         ambient=reader.read(AMBIENT),
+        settle=reader.read(SETTLE),
         breaker=reader.read(BREAKER),
         retries=reader.read(RETRIES),
         fallback_command=reader.read(FALLBACK_COMMAND),

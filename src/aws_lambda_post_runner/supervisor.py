@@ -15,6 +15,7 @@ from .origin import ignored_signals, seconds_since_start
 from .post.attempts import Attempts
 from .post.command import CommandRunner
 from .post.metrics import Metrics, source_of
+from .post.settle import Settling
 from .post.span import UnusableReceiver, read_receiver
 from .post.spans import Spans
 from .post.work import PostWork
@@ -71,6 +72,8 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
             run_command = Attempts(settings, run_order, report).see_through
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
+            if settings.settle:
+                post_work.settle_with(Settling(handler.pid, door.address).wait)
             _have_seen(post_work, settings, environment, report, nursery)
             relay = Relay(settings, invocations, post_work, report, door)
             nursery.start_soon(_welcome, door, relay, nursery)

@@ -41,6 +41,7 @@ VALUES: Mapping[Variable[object], Values] = {
     settings.CAPTURE_LIMIT: Values("SIZE"),
     settings.NEXT_WRAPPER: Values("PATH"),
     settings.AMBIENT: Values("next[,vercel]", ("next", "vercel")),
+    settings.SETTLE: Values("DURATION"),
     settings.BREAKER: Values("FAILURES/PAUSE"),
     settings.RETRIES: Values("NUMBER"),
     settings.FALLBACK_COMMAND: Values("COMMAND"),

@@ -4,8 +4,8 @@ They are the handler, its children and theirs. They are quiet if, between two lo
 no more than a hundredth of one processor, and at the second no request of theirs is unanswered: no TCP connection
 of theirs is being opened, or has sent something since it last received.
 
-What this cannot see: what a timer will begin that has not gone off yet; what was sent by UDP; a request that was sent on
-a connection in the same few milliseconds in which something was received; what a process does that has left the
+What this cannot see: what a timer will begin that has not gone off yet; what was sent by UDP; a request that was sent
+on a connection in the same few milliseconds in which something was received; what a process does that has left the
 handler's descent. A connection on which nothing is ever received, such as a log's, is never quiet.
 """
 
@@ -103,7 +103,7 @@ _SOCKET = struct.Struct(
     "=xBxx2xH44x16xL"
 )  # inet_diag_msg: state, the other end's port (in network order), inode
 _ATTRIBUTE = struct.Struct("=HH")  # rtattr: length, type
-_TIMES = struct.Struct("=24xL16xL4xL60xQQ")
+_TIMES = struct.Struct("=24xL16xL4xL64xQQ")
 """tcp_info: unacknowledged segments, milliseconds since it last sent and last received, bytes acknowledged and
 received."""
 _BUFFER = 1 << 16
@@ -142,12 +142,14 @@ def _waits(attributes: bytes) -> bool:
     while len(attributes) >= _ATTRIBUTE.size:
         length, kind = _ATTRIBUTE.unpack_from(attributes)
         if kind == _TCP_INFO:
+            if length < _ATTRIBUTE.size + _TIMES.size:
+                raise OSError("this Linux is older than 4.1, which tells how much a connection has received")
             unacknowledged, sent_ms, received_ms, acknowledged, received = _TIMES.unpack_from(
                 attributes, _ATTRIBUTE.size
             )
             # A connection counts as having received when it is opened, perhaps in the same millisecond as it sends.
             only_sent = received == 0 and (unacknowledged > 0 or acknowledged > 1)
-            return only_sent or sent_ms < received_ms
+            return only_sent or bool(sent_ms < received_ms)
         attributes = attributes[_aligned(length) or len(attributes) :]
     return False
 

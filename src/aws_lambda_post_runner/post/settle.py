@@ -1,7 +1,7 @@
 """The settling time: the poll is held a little after the answer, for exporters that need nothing but time.
 
-It ends early once the handler's processes are quiet; how that is told, and what it cannot see, is in `quiet`. A timer is
-what it cannot see: an exporter that gathers for longer than QUIET_AFTER has to be told to gather for less, or be flushed.
+It ends early once the handler's processes are quiet; how that is told, and what it cannot see, is in `quiet`. It cannot
+see a timer: an exporter that gathers for longer than QUIET_AFTER has to be told to gather for less, or be flushed.
 """
 
 import trio
@@ -13,11 +13,11 @@ QUIET_AFTER = 0.1
 
 
 class Settling:
-    """Lets one handler settle."""
+    """Lets a handler settle, which has this process id and connects to us at `address` (host:port)."""
 
-    def __init__(self, handler: int, our_port: int) -> None:
+    def __init__(self, handler: int, address: str) -> None:
         self._handler = handler
-        self._our_port = our_port
+        self._our_port = int(address.rpartition(":")[2])
 
     async def wait(self, seconds: float) -> bool:
         """Return after so many seconds, or when the handler is quiet; tell whether it is."""

@@ -31,6 +31,9 @@ from .retry import Loss
 RunCommand = Callable[[Settled, Budget, Cutting], Awaitable[Course]]
 """Sees the command of a settled invocation through, until it has ended, its budget is used up or it is cut off."""
 
+Settle = Callable[[float], Awaitable[bool]]
+"""Waits until the handler has settled, at most so many seconds; tells whether it has."""
+
 
 @dataclass(slots=True, eq=False)
 class _Work:
@@ -68,6 +71,7 @@ class PostWork:
         self._held_since: list[float] = []
         self._keep: Keep | None = None
         self._trace: Trace | None = None
+        self._settle: Settle | None = None
         self._is_shut_down = False
         self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
         # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
@@ -80,6 +84,11 @@ class PostWork:
     def trace_with(self, trace: Trace) -> None:
         """From now on let it have an account of all post work that has ended. Polls are held until it returns."""
         self._trace = trace
+
+    def settle_with(self, settle: Settle) -> None:
+        """From now on each answer is followed by a settling time, where something would be frozen after it."""
+        if self._holds:
+            self._settle = settle
 
     @property
     def holding(self) -> bool:
@@ -109,9 +118,10 @@ class PostWork:
 
     def begin(self, settled: Settled) -> None:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
-        if not self._wants_command(settled) and not settled.invocation.waits:
+        if not self._wants_command(settled) and not settled.invocation.waits and not self._settle:
             self._invocations.end(settled.invocation)
-            self._tell_keeper(settled, _Work())
+            if self._keep is not None:
+                self._tell_keeper(self._keep, settled, _Work())
             return
         self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
@@ -173,6 +183,8 @@ class PostWork:
             await self._see_command_end(settled, work)
             if settled.invocation.waits_begun:
                 await self._see_waits_end(settled, work)
+            if self._settle is not None:
+                await self._see_it_settle(self._settle, settled, work)
             if self._trace is not None:
                 await self._trace(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
@@ -180,7 +192,8 @@ class PostWork:
         finally:
             del self._under_way[settled]
             self._invocations.end(settled.invocation)
-            self._tell_keeper(settled, work)
+            if self._keep is not None:
+                self._tell_keeper(self._keep, settled, work)
             self._progress.unpark_all()
 
     async def _run_before_timeout(
@@ -233,11 +246,20 @@ class PostWork:
         work.waits = WaitsEnding(settled.invocation.waits_begun, expired, duration_ms, cut_off_by)
         self._report.waits_ended(settled, work.waits)
 
-    def _tell_keeper(self, settled: Settled, work: _Work) -> None:
-        if self._keep is None:
+    async def _see_it_settle(self, settle: Settle, settled: Settled, work: _Work) -> None:
+        """Hold the poll for what is left of the settling time, which began with the answer."""
+        ends_at = work.began + (self._settings.settle or 0.0)
+        budget_ends_at = budget_for(settled.invocation, self._settings, work.began).ends_at
+        left = min(ends_at, ends_at if budget_ends_at is None else budget_ends_at) - time.time()
+        if left <= 0:
             return
+        with work.cutting.next_scope():
+            quiet = await settle(left)
+            self._report.observe("settled-down", requestId=settled.invocation.request_id, quiet=quiet)
+
+    def _tell_keeper(self, keep: Keep, settled: Settled, work: _Work) -> None:
         try:
-            self._keep(self._account_of(settled, work))
+            keep(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - as above
             self._report.post_work_failed(settled, error)
 
