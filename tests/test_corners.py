@@ -1,14 +1,14 @@
 """What happens seldom, and must be right all the same."""
 
 import json
-import socket
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from aws_lambda_post_runner import origin
 from aws_lambda_post_runner.post.breaker import Breaker, Ticket
-from aws_lambda_post_runner.proxy.polls import Polls
-from aws_lambda_post_runner.proxy.wire import HandlerWire
 
 from .conftest import Prepare, Start
 from .fake_runtime_api import FakeRuntimeApi, hang_up
@@ -91,11 +91,35 @@ def test_a_request_of_any_kind_that_gets_no_answer_ends_the_handlers_connection(
     assert handler.is_closed_by_peer()
 
 
-def test_a_poll_that_is_out_when_all_ends_has_nothing_to_close() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = socket.create_connection(listener.getsockname())
-    polls = Polls()
-    polls.begin(HandlerWire(connection))
-    polls.close()
-    assert polls.orphan() is None
-    connection.close()
+def test_a_misspelt_variable_is_told_and_the_handler_runs(start: Start) -> None:
+    runner = start(["true"], environment={PREFIX + "COMMAND": ":", PREFIX + "TIMEOUTS": "3s"})
+    assert runner.wait() == 0
+    assert f"{PREFIX}TIMEOUTS is not a setting" in runner.said()
+
+
+def test_what_cannot_be_read_or_is_not_there_is_not_ourselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrapper whose first line names nothing that exists, and one that we may run and not read."""
+    ours = tmp_path / "ours"
+    ours.touch(0o755)
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(ours)])
+    assert not origin.is_ourselves(str(script))
+    assert origin.is_ourselves(str(ours))
+    monkeypatch.setattr(Path, "open", unreadable)
+    assert not origin.is_ourselves(str(script))
+
+
+def unreadable(*_: object) -> None:
+    raise PermissionError
+
+
+def test_where_no_clock_tells_when_we_were_started_our_own_time_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert 0 < origin.seconds_since_start() < 3600

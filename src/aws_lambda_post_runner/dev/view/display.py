@@ -148,7 +148,9 @@ class TimelineDisplay:
         if len(self._timeline.done) > 1:
             self._print(Text(), draw_chart(self._chart(), self._console.width), Text())
         if self._timeline.done:
-            self._print(Text(summary(self._timeline.done), "bold"))
+            # A sentence: on a terminal it is wrapped between its words.
+            words = Text(summary(self._timeline.done), "bold")
+            self._console.print(words, soft_wrap=not self._console.is_terminal)
 
     def save_svg(self, path: Path) -> None:
         """Save the chart of all invocations as a picture."""
