@@ -317,6 +317,11 @@ class FakeRuntimeApi:
         for connection in self._connections:
             connection.close()
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections to it are open at both ends."""
+        return sum(1 for connection in self._connections if connection.is_open and not connection.is_gone())
+
     def plan(self, ending: str, *scripts: Script) -> None:
         """The next requests whose target ends so are answered by these scripts, one each."""
         with self.change:

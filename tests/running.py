@@ -196,6 +196,10 @@ class HandlerConnection:
             return True
         return False
 
+    def say_no_more(self) -> None:
+        """Close the sending half of the connection, as `nc -N` does."""
+        self.sock.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         self._connection.close()
 

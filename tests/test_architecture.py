@@ -27,43 +27,91 @@ IMPORTS: dict[str, set[str]] = {
     "proxy.heads": {"h11"},
     "proxy.plain_heads": {"proxy.heads"},
     "proxy.turn": {"trio"},
-    "proxy.wire": {"h11", "proxy.heads", "proxy.plain_heads", "proxy.turn", "trio"},
-    "proxy.door": {"proxy.turn", "proxy.wire", "trio"},
-    "proxy.ask": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
-    "proxy.pool": {"proxy.wire"},
-    "proxy.polls": {"proxy.heads", "proxy.wire", "trio"},
-    "proxy.init_error": {"proxy.heads", "proxy.wire", "runtime_api", "trio"},
-    "proxy.export": {"post.span", "proxy.heads", "proxy.wire", "trio"},
+    "proxy.half_closed": set(),
+    "proxy.wire": {"proxy.half_closed", "proxy.turn", "trio"},
+    "proxy.bodies": {"h11", "proxy.heads", "proxy.wire"},
+    "proxy.ends": {"h11", "proxy.bodies", "proxy.heads", "proxy.plain_heads", "proxy.wire", "trio"},
+    "proxy.door": {"proxy.ends", "proxy.turn", "proxy.wire", "trio"},
+    "proxy.answers": {"invocation", "trio"},
+    "proxy.ask": {"proxy.bodies", "proxy.ends", "proxy.heads", "proxy.wire", "runtime_api", "trio"},
+    "proxy.pool": {"proxy.ends", "trio"},
+    "proxy.shared": {
+        "invocation",
+        "post.work",
+        "proxy.answers",
+        "proxy.door",
+        "proxy.pool",
+        "report",
+        "settings",
+    },
+    "proxy.polls": {
+        "post.capture",
+        "proxy.ask",
+        "proxy.ends",
+        "proxy.heads",
+        "proxy.shared",
+        "runtime_api",
+        "trio",
+    },
+    "proxy.init_error": {"proxy.ends", "proxy.heads", "proxy.wire", "runtime_api", "trio"},
+    "proxy.export": {"post.span", "proxy.ends", "proxy.heads", "proxy.wire", "trio"},
     "proxy.relay": {
         "invocation",
         "post.capture",
         "post.handler_api",
         "post.work",
+        "proxy.answers",
         "proxy.ask",
+        "proxy.bodies",
         "proxy.door",
+        "proxy.ends",
         "proxy.heads",
         "proxy.polls",
         "proxy.pool",
+        "proxy.shared",
         "proxy.wire",
         "report",
         "runtime_api",
         "settings",
-        "trio",
     },
     # post work
     "post.__init__": set(),
     "post.breaker": set(),
     "post.capture": set(),
-    "post.account": {"invocation"},
+    "post.account": {"invocation", "post.attempts"},
+    "post.attempts": {
+        "invocation",
+        "post.breaker",
+        "post.capture",
+        "post.cutting",
+        "post.retry",
+        "report",
+        "settings",
+        "trio",
+    },
+    "post.cutting": {"trio"},
     "post.metrics": {"post.account", "post.retry", "settings"},
     "post.retry": {"invocation"},
     "post.span": set(),
-    "post.work": {"invocation", "post.account", "report", "settings", "trio"},
+    "post.spans": {"post.account", "post.span", "report", "trio"},
+    "post.work": {
+        "invocation",
+        "post.account",
+        "post.attempts",
+        "post.cutting",
+        "post.retry",
+        "report",
+        "settings",
+        "trio",
+    },
     "post.session": set(),
+    "post.quiet": {"post.session"},
+    "post.settle": {"post.quiet", "trio"},
     "post.stdin": set(),
     "post.command": {
         "exits",
         "invocation",
+        "post.attempts",
         "post.capture",
         "post.session",
         "post.stdin",
@@ -81,10 +129,15 @@ IMPORTS: dict[str, set[str]] = {
         "handler",
         "invocation",
         "origin",
+        "post.attempts",
         "post.command",
         "post.metrics",
+        "post.settle",
+        "post.span",
+        "post.spans",
         "post.work",
         "proxy.door",
+        "proxy.export",
         "proxy.relay",
         "report",
         "runtime_api",
@@ -107,10 +160,10 @@ IMPORTS: dict[str, set[str]] = {
     "entry": {"__init__", "build", "cli.app", "drop_in", "runtime_api"},
     "__main__": {"entry"},
 }
-"""What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and
-`pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
+"""What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer`,
+`release` and `pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
 
-OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "pytest_plugin")
+OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "release", "pytest_plugin")
 FOR_PEOPLE = {"typer", "rich", "click", "pydantic"}
 
 
@@ -221,12 +274,16 @@ def test_only_runtime_api_knows_its_paths_and_header_names(room: str) -> None:
 
 
 def test_only_wire_sees_bytes_of_a_connection() -> None:
-    """The door has the listener, and makes a wire of each socket that it accepts."""
+    """The door has the listener, and hands on each socket that it accepts; the ends tell h11 what was sent."""
     seeing = {"recv", "recv_into", "send", "sendall", "sendmsg", "setsockopt", "accept"}
     seen = {room: seeing & named(tree_of(room)) for room in rooms()}
-    assert {room for room in rooms() if seen[room]} == {"proxy.door", "proxy.wire"}
-    assert seen["proxy.door"] == {"accept"}
-    assert {room for room in rooms() if "h11" in IMPORTS[room]} == {"proxy.wire", "proxy.heads"}
+    assert {room for room in rooms() if seen[room]} == {"proxy.door", "proxy.ends", "proxy.wire"}
+    assert (seen["proxy.door"], seen["proxy.ends"]) == ({"accept"}, {"send"})
+    assert {room for room in rooms() if "h11" in IMPORTS[room]} == {
+        "proxy.bodies",
+        "proxy.ends",
+        "proxy.heads",
+    }
 
 
 def test_only_the_handler_and_the_post_command_are_started() -> None:

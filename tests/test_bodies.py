@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from aws_lambda_post_runner.proxy.wire import HandlerWire, RuntimeApiWire
+from aws_lambda_post_runner.proxy.ends import HandlerWire, RuntimeApiWire
 
 from .conftest import Prepare
 from .fake_runtime_api import ACCEPTED, NEXT, Exchange, PeerWentAway, answer_path, reply

@@ -140,3 +140,19 @@ def test_a_build_without_the_command_line_says_so() -> None:
     )
     assert ended.returncode == 2
     assert "this build (source) only runs handlers" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dev", "--event", "{}", "--svg", "/no/such/folder/" + "x" * 80 + "/timeline.svg", "--", "true"],
+        ["template", "sam", "--command", "true", "--mode", "never"],
+    ],
+    ids=["dev", "template"],
+)
+def test_what_is_wrong_is_one_line_where_nobody_sits_at_a_terminal(words: list[str]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert [line for line in done.stderr.splitlines() if line.startswith("Error: Invalid value for ")]
+    assert "│" not in done.stderr

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from aws_lambda_post_runner.proxy.ends import RuntimeApiWire
 from aws_lambda_post_runner.proxy.export import _connect_to_first
-from aws_lambda_post_runner.proxy.wire import RuntimeApiWire
 
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """For SO_LINGER: wait for 0 s, which is a reset."""

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from aws_lambda_post_runner.proxy.door import Door
-from aws_lambda_post_runner.proxy.wire import HandlerWire
+from aws_lambda_post_runner.proxy.ends import HandlerWire
 
 from .fake_runtime_api import PATIENCE
 from .running import HandlerConnection, Stage, parse

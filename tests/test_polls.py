@@ -144,6 +144,29 @@ def test_the_event_of_a_dropped_poll_goes_to_the_next_poll_that_is_made_after_it
     assert stage.next_invocation(handler)
 
 
+@pytest.mark.parametrize("event_is_first", [False, True])
+def test_of_several_dropped_polls_whichever_is_answered_first_serves_the_next_poll(
+    stage: Stage, *, event_is_first: bool
+) -> None:
+    dropped = [stage.runner.connect() for _ in range(3)]
+    for handler in dropped:
+        handler.send_poll()
+    stage.runtime_api.await_request(NEXT, nth=3)
+    for handler in dropped:
+        handler.close()
+    for number in range(4, 7):
+        handler = stage.runner.connect()
+        request_id = stage.runtime_api.invoke() if event_is_first else ""
+        handler.send_poll()
+        if not event_is_first:
+            stage.runner.await_event("poll-relayed", nth=number)
+            request_id = stage.runtime_api.invoke()
+        assert handler.read_event() == request_id
+        assert handler.answer(request_id).status == 202
+        handler.close()
+    assert len(stage.runtime_api.to(NEXT)) == 3
+
+
 def test_a_poll_that_takes_another_over_can_be_dropped_in_its_turn(dropped_poll: Stage) -> None:
     for number in range(2, 5):
         handler = dropped_poll.runner.connect()

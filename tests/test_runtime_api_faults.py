@@ -144,9 +144,11 @@ def test_when_descriptors_run_out_those_who_wait_are_served_once_others_have_gon
     handlers = [runner.connect() for _ in range(30)]
     wait_until(lambda: runner.open_descriptors() == 24, "the last free descriptor's use")
     handlers[0].send_poll()
-    assert handlers[0].is_closed_by_peer()
+    runtime_api.await_request(NEXT)
     for handler in handlers[1:-1]:
         handler.close()
+    request_id = runtime_api.invoke()
+    assert handlers[0].read_event() == request_id
     request_id = runtime_api.invoke()
     assert handlers[-1].poll() == request_id
 

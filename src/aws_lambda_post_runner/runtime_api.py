@@ -4,6 +4,7 @@ The source of every rule here is the Runtime API page of the AWS Lambda develope
 (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 """
 
+import json
 import re
 from enum import Enum, auto
 
@@ -93,8 +94,6 @@ def ends_invocation(status: int) -> bool:
 
 def error_document(message: str, error_type: str) -> bytes:
     """The Runtime API's own form of an error, as JSON."""
-    import json  # only in trouble: it would cost every cold start two milliseconds
-
     return json.dumps({"errorMessage": message, "errorType": error_type}).encode()
 
 
@@ -103,8 +102,6 @@ def read_error_type(document: bytes) -> str:
 
     For clients that send no header for it; awslambdaric is one (runtime_client.cpp).
     """
-    import json  # only in trouble, as above
-
     try:
         error = json.loads(document)
     except (ValueError, RecursionError):

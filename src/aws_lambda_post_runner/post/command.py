@@ -11,10 +11,11 @@ from signal import SIGKILL, SIGTERM
 import trio
 
 from aws_lambda_post_runner.exits import why_not_started
-from aws_lambda_post_runner.invocation import Budget, Ending, Settled, command_environment
+from aws_lambda_post_runner.invocation import Budget, Ending, command_environment
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Settings
 
+from .attempts import Order
 from .capture import captured_files
 from .session import Session
 from .stdin import standard_input
@@ -26,14 +27,14 @@ _DEATH = 1.0
 
 
 class CommandRunner:
-    """Runs post commands: `SHELL -c COMMAND`, with `environment` (the handler's) and what the invocation adds."""
+    """Runs commands: `SHELL -c COMMAND`, with `environment` (the handler's) and what the invocation adds."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], report: Report) -> None:
         self._settings = settings
         self._environment = environment
         self._report = report
 
-    async def run(self, settled: Settled, budget: Budget, scope: trio.CancelScope) -> Ending:
+    async def run(self, order: Order, budget: Budget, scope: trio.CancelScope) -> Ending:
         """Run the command and return when it has ended, its budget is used up or `scope` was cancelled.
 
         Of a command that had to be stopped, and of all in its session, nothing is left on return. What a command
@@ -46,7 +47,7 @@ class CommandRunner:
             )
         if remaining is not None:
             scope.deadline = trio.current_time() + remaining
-        captured = settled.invocation.captured
+        captured, work = order.captured, order.settled.invocation.work
         stopping = _Stopping(self._settings.grace)
         process: trio.Process | None = None
         problem = ""
@@ -54,13 +55,13 @@ class CommandRunner:
         try:
             with (
                 captured_files(captured) as files,
-                standard_input(settled.invocation.work) as stdin,
+                standard_input(work) as stdin,
                 scope,
             ):
                 start = partial(
                     trio.run_process,
-                    [self._settings.shell, "-c", self._settings.command],
-                    env=command_environment(self._environment, settled, remaining, files),
+                    [self._settings.shell, "-c", order.command],
+                    env=self._environment_for(order, remaining, files),
                     stdin=stdin,
                     check=False,
                     start_new_session=True,
@@ -68,14 +69,14 @@ class CommandRunner:
                 )
                 async with trio.open_nursery() as nursery:
                     process = await nursery.start(start)
-                    self._tell_of_start(settled, process.pid)
+                    self._tell_of_start(order, process.pid)
         except* OSError as errors:
             problem = why_not_started(_first(errors), self._settings.shell)[0]
         cut_off_by = ""
         if process is None and stopping.process is not None:
             # A cut came when the command had just been started and `start` had not yet said so.
             process = stopping.process
-            self._tell_of_start(settled, process.pid)
+            self._tell_of_start(order, process.pid)
         if scope.cancelled_caught:
             await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"
@@ -90,12 +91,18 @@ class CommandRunner:
             not_captured=tuple(name for name in captured if name not in files),
         )
 
-    def _tell_of_start(self, settled: Settled, pid: int) -> None:
+    def _environment_for(
+        self, order: Order, remaining: float | None, files: Mapping[str, str]
+    ) -> dict[str, str]:
+        reason = "" if order.reason is None else order.reason.value
+        return command_environment(self._environment, order.settled, remaining, files, reason)
+
+    def _tell_of_start(self, order: Order, pid: int) -> None:
         if self._report.observed:
             self._report.observe(
-                "post-command-started",
-                requestId=settled.invocation.request_id,
-                outcome=settled.outcome.value,
+                f"{order.name}-started",
+                requestId=order.settled.invocation.request_id,
+                outcome=order.settled.outcome.value,
                 pid=pid,
             )
 

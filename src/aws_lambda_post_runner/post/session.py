@@ -18,7 +18,9 @@ _ENDED = frozenset({"Z", "X"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class Process:
+    """A process that lives."""
+
     pid: int
     parent: int
     session: int
@@ -42,12 +44,12 @@ class Session:
             return _reaches(os.killpg, self._leader, number)
         return sum(_reaches(os.kill, pid, number) for pid in pids) > 0
 
-    def _members(self) -> list[_Process]:
+    def _members(self) -> list[Process]:
         """Those that live. Sessions that they have made are known from now on. Raises OSError."""
-        living = list(_living())
+        alive = list(living())
         pids: set[int] = set()
         while True:
-            members = [each for each in living if each.session in self._sessions or each.parent in pids]
+            members = [each for each in alive if each.session in self._sessions or each.parent in pids]
             if pids == {each.pid for each in members}:
                 return members
             pids = {each.pid for each in members}
@@ -62,7 +64,7 @@ def _reaches(kill: Callable[[int, int], None], target: int, number: int) -> bool
     return True
 
 
-def _living() -> Iterator[_Process]:
+def living() -> Iterator[Process]:
     """All processes but those that have ended. Raises OSError if there is no telling."""
     for name in os.listdir(_PROC):  # noqa: PTH208 - a Path for each would be made for its name alone
         if name.isdecimal():
@@ -72,4 +74,4 @@ def _living() -> Iterator[_Process]:
                     (_PROC / name / "stat").read_bytes().rpartition(b")")[2].split()
                 )
                 if state.decode() not in _ENDED:
-                    yield _Process(int(name), int(parent), int(session))
+                    yield Process(int(name), int(parent), int(session))

@@ -1,4 +1,4 @@
-"""Ask the Runtime API: send a request up, and hear the response even while the body is still on its way.
+"""Ask the Runtime API and deliver its response; hear that even while the request's body is still on its way.
 
 A refusal may come early (413, when an answer has grown too large), from a Runtime API that then neither reads on nor
 hangs up, and to a handler that will not send its next piece for a long time. Whoever asks hears it at once.
@@ -10,8 +10,10 @@ import trio
 
 from aws_lambda_post_runner import runtime_api
 
+from .bodies import Tap
+from .ends import HandlerWire, RuntimeApiWire
 from .heads import Headers, Malformed, RequestHead, ResponseHead
-from .wire import HandlerWire, Hangup, RuntimeApiWire, Tap
+from .wire import Hangup
 
 
 async def ask(
@@ -25,13 +27,26 @@ async def ask(
     if request.expects_continue:
         await handler.invite_body(request)
     wire.queue_request(request)
-    if not handler.body_is_here:
+    if not handler.body.is_here:
         return await _Upload(handler, request, wire).run(tap)
     try:
-        await handler.pass_body(wire, tap)
+        await handler.body.pass_to(wire, tap)
     except Hangup:
         wire.cut_off()  # it may have answered all the same, and before it went away
     return [], await _hear(handler, request, wire)
+
+
+async def deliver(
+    handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead, tap: Tap | None = None
+) -> None:
+    """Send a response to the handler, body and all. Raises Hangup and Malformed.
+
+    What the handler still sends of a request that was refused early is taken: closing before would reset the
+    connection, and the refusal would be lost.
+    """
+    handler.queue(response.onward)
+    await wire.body.pass_to(handler, tap)
+    await handler.body.drop()
 
 
 async def _hear(handler: HandlerWire, request: RequestHead, wire: RuntimeApiWire) -> ResponseHead:
@@ -72,7 +87,7 @@ class _Upload:
 
     async def _send(self, tap: Tap | None, both: trio.CancelScope) -> None:
         try:
-            self._trailers = await self._handler.pass_body(self._wire, tap)
+            self._trailers = await self._handler.body.pass_to(self._wire, tap)
         except (Hangup, Malformed) as problem:
             self._wire.cut_off()
             if isinstance(problem, Hangup) and problem.wire is self._wire:

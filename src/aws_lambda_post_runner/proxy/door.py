@@ -12,8 +12,9 @@ from typing import Self
 
 from trio.lowlevel import checkpoint, wait_readable
 
+from .ends import HandlerWire
 from .turn import turn
-from .wire import HandlerWire, Peek
+from .wire import Peek
 
 _BACKLOG = 4096
 """What Linux allows by default (`somaxconn`). One that finds no room tries again only after a second."""

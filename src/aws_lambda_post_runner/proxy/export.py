@@ -6,8 +6,9 @@ import trio
 
 from aws_lambda_post_runner.post.span import Receiver
 
+from .ends import RuntimeApiWire
 from .heads import Malformed, make_request
-from .wire import Hangup, RuntimeApiWire
+from .wire import Hangup
 
 
 async def export(receiver: Receiver, document: bytes, seconds: float) -> str:

@@ -11,8 +11,9 @@ from aws_lambda_post_runner.runtime_api import (
     error_document,
 )
 
+from .ends import RuntimeApiWire
 from .heads import Malformed, make_request
-from .wire import Hangup, RuntimeApiWire
+from .wire import Hangup
 
 INVALID_CONFIGURATION = "Runtime.PostRunnerInvalidConfiguration"
 _PATIENCE = 1.0

@@ -1,76 +1,165 @@
-"""The polls that are out at the Runtime API, and what becomes of one whose handler connection goes away.
+"""The handler's polls: each waits for its turn, goes out or inherits one that is out, and gets its event.
 
 A poll is never abandoned: the Runtime API would write the next event to a connection that nobody reads, and the
-event would be lost (seen on the runtime interface emulator). So it stays out, and its answer goes to the next
-poll that the handler makes, which is then not sent on. .NET's client drops a poll after twelve hours
-(LambdaBootstrap.cs), others when they are interrupted.
+event would be lost (seen on the runtime interface emulator). So one whose handler connection goes away stays out, and
+its answer goes to the next poll that the handler makes, which is then not sent on. .NET's client drops a poll after
+twelve hours (LambdaBootstrap.cs), others when they are interrupted.
 """
 
-import trio
+from trio.lowlevel import ParkingLot
 
-from .heads import ResponseHead
-from .wire import HandlerWire, Peek, RuntimeApiWire
+from aws_lambda_post_runner import runtime_api
+from aws_lambda_post_runner.post.capture import Capture
 
-Answer = tuple[RuntimeApiWire, ResponseHead]
+from .ask import ask, deliver
+from .ends import HandlerWire, RuntimeApiWire
+from .heads import RequestHead, ResponseHead
+from .shared import Shared
 
 
-class Poll:
-    """One poll that is out, with the handler connection that waits for its answer."""
+class _Heir:
+    """A poll that was not sent on, because one is out already whose connection has gone away."""
 
-    __slots__ = ("_answer", "_answered", "handler")
+    __slots__ = ("handler", "is_delivered", "is_over")
 
     def __init__(self, handler: HandlerWire) -> None:
         self.handler = handler
-        self._answered: trio.Event | None = None
-        self._answer: Answer | None = None
-
-    def leave(self, answer: Answer | None) -> None:
-        """Leave the answer to whoever takes the poll over; None if there will be none.
-
-        With the answer goes the connection on which its body has still to be read.
-        """
-        self._answer = answer
-        if self._answered is None:
-            self._answered = trio.Event()
-        self._answered.set()
-
-    async def inherit(self, handler: HandlerWire) -> Answer | None:
-        """Take the poll over for `handler`; return the answer when it is there, None if none will come."""
-        self.handler = handler
-        if self._answered is None:
-            self._answered = trio.Event()
-        await self._answered.wait()
-        return self._answer
-
-    def close(self) -> None:
-        """Close the connection that was left with the answer, if there is one."""
-        if self._answer is not None:
-            wire, _ = self._answer
-            wire.close()
+        self.is_over = False
+        """Whether there is nothing more to wait for."""
+        self.is_delivered = False
 
 
 class Polls:
-    """All polls that are out. Belongs to the relay."""
+    """All polls that are held or out. Belongs to the relay."""
 
-    def __init__(self) -> None:
-        self._out: set[Poll] = set()
+    def __init__(self, shared: Shared) -> None:
+        settings = shared.settings
+        self._captures_event = "event" in settings.capture
+        self._capture_limit = settings.capture_limit
+        self._invocations = shared.invocations
+        self._post_work = shared.post_work
+        self._report = shared.report
+        self._door = shared.door
+        self._pool = shared.pool
+        self._answers = shared.answers
+        # On Managed Instances clients poll while others' answers are on their way.
+        self._one_at_a_time = settings.max_concurrency is None
+        self._waiting: set[HandlerWire] = set()
+        """The connections whose polls are held or out."""
+        self._out: set[HandlerWire] = set()
+        """The connections whose polls are out, and unanswered or still to be handed out."""
+        self._heirs: list[_Heir] = []
+        """Those that wait, the first one first. Whichever answer comes first is the first one's."""
+        self._heirs_changed = ParkingLot()
 
-    def begin(self, handler: HandlerWire) -> Poll:
-        """A poll goes out."""
-        poll = Poll(handler)
-        self._out.add(poll)
-        return poll
+    async def relay(self, handler: HandlerWire, request: RequestHead) -> bool:
+        """See a poll through. Return whether another request can follow on the connection."""
+        self.see_off_the_gone()
+        self._waiting.add(handler)
+        try:
+            if self._one_at_a_time and await self._wait_for_turn() and handler.is_gone():
+                return False
+            if self._orphans() > len(self._heirs):
+                return await self._inherit(handler) and request.keep_alive
+            return await self._send(handler, request) and request.keep_alive
+        finally:
+            self._waiting.discard(handler)
 
-    def end(self, poll: Poll) -> None:
-        """Its answer has been delivered, or never will be."""
-        self._out.discard(poll)
+    def see_off_the_gone(self) -> None:
+        """Close the connections that have gone away while their polls were held or out: nobody reads them."""
+        for handler in [each for each in self._waiting if each.is_gone()]:
+            self._door.see_off(handler)
+        for heir in [each for each in self._heirs if each.handler.is_gone()]:
+            self._end_wait(heir)
 
-    def orphan(self) -> Poll | None:
-        """A poll whose handler connection has gone away."""
-        return next((poll for poll in self._out if poll.handler.peek() is Peek.GONE), None)
+    async def _wait_for_turn(self) -> bool:
+        """Return when no answer is on its way and no post work is under way; tell whether that took any time.
 
-    def close(self) -> None:
-        """Close the connections on which answers that nobody took over are still to be read."""
-        for poll in self._out:
-            poll.close()
-        self._out.clear()
+        A client may poll before it has read that its answer was taken (aws-lambda-ric 4 does, when a streaming
+        handler throws). What it sent before the poll on another connection may not even be read yet.
+        """
+        await self._door.wait_until_all_is_heard()
+        if not self._answers.are_on_their_way and not self._post_work.holding:
+            return False
+        self._report.observe("poll-held")
+        while self._answers.are_on_their_way or self._post_work.holding:
+            await self._answers.wait_until_all_arrived()
+            await self._post_work.hold()
+        return True
+
+    def _orphans(self) -> int:
+        """How many polls are out whose connections have gone away."""
+        return sum(1 for handler in self._out if handler.is_gone())
+
+    async def _inherit(self, handler: HandlerWire) -> bool:
+        """Wait for the answer to a poll whose connection has gone away; tell whether it was delivered."""
+        if self._report.observed:
+            self._report.observe("poll-relayed")
+        heir = _Heir(handler)
+        self._heirs.append(heir)
+        self._heirs_changed.unpark_all()
+        while not heir.is_over:
+            await self._heirs_changed.park()
+        return heir.is_delivered
+
+    async def _send(self, handler: HandlerWire, request: RequestHead) -> bool:
+        """Send the poll on and hand out its answer; tell whether that was delivered to `handler`."""
+        async with self._pool.taken_for_poll() as wire:
+            if self._door.is_crowded and handler.is_gone():
+                # It was read late or had to wait, and the handler may have made another one since. The Runtime API
+                # answers a poll too many with the event that is under way, and the handler would get that twice.
+                return False
+            if self._report.observed:
+                self._report.observe("poll-relayed")
+            self._out.add(handler)
+            try:
+                _, response = await ask(handler, request, wire)
+                heir = await self._wait_for_heir() if handler.is_gone() else None
+            finally:
+                self._out.discard(handler)
+                self._disappoint()
+            if heir is None:
+                await self._hand_out(handler, wire, response)
+                return True
+            try:
+                await self._hand_out(heir.handler, wire, response)
+                heir.is_delivered = True
+            finally:
+                self._end_wait(heir)
+            return False
+
+    async def _wait_for_heir(self) -> _Heir:
+        """The next poll that the handler makes, on a connection that is there. From now on it waits for our answer."""
+        while True:
+            for heir in self._heirs:
+                if not heir.handler.is_gone():
+                    self._heirs.remove(heir)
+                    return heir
+            await self._heirs_changed.park()
+
+    def _disappoint(self) -> None:
+        """End the waits of those for whom no poll is out any more: it has failed."""
+        for heir in self._heirs[self._orphans() :] if self._heirs else ():
+            self._end_wait(heir)
+
+    def _end_wait(self, heir: _Heir) -> None:
+        heir.is_over = True
+        if heir in self._heirs:
+            self._heirs.remove(heir)
+        self._heirs_changed.unpark_all()
+
+    async def _hand_out(self, handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead) -> None:
+        """Give the handler the answer to a poll: as a rule an event."""
+        if not runtime_api.is_accepted(response.status):
+            await deliver(handler, wire, response)
+            return
+        invocation = self._invocations.add(response.headers)
+        if self._one_at_a_time:
+            self._invocations.end_others(invocation)
+        else:
+            invocation.given_to = handler.port
+        self._post_work.handed_out(invocation)
+        capture = Capture(self._capture_limit) if self._captures_event else None
+        await deliver(handler, wire, response, capture)
+        if capture is not None:
+            invocation.captured["event"] = capture.pieces
