@@ -90,7 +90,7 @@ IMPORTS: dict[str, set[str]] = {
         "trio",
     },
     "post.cutting": {"trio"},
-    "post.metrics": {"post.account", "post.retry", "settings"},
+    "post.metrics": {"post.account", "post.retry", "report", "settings"},
     "post.retry": {"invocation"},
     "post.span": set(),
     "post.spans": {"post.account", "post.span", "report", "trio"},

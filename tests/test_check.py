@@ -167,11 +167,8 @@ def customer_managed(
     folder: Path, properties: Mapping[str, object], variables: dict[str, str]
 ) -> FunctionConfig:
     file = folder / "template.json"
-    function = {
-        "InlineCode": "",
-        "Environment": {"Variables": variables | {f"{PREFIX}COMMAND": "true"}},
-    } | properties
-    resource = {"Type": "AWS::Serverless::Function", "Properties": {"Timeout": 30} | function}
+    usual = {"Timeout": 30, "Environment": {"Variables": {**variables, f"{PREFIX}COMMAND": "true"}}}
+    resource = {"Type": "AWS::Serverless::Function", "Properties": {**usual, **properties}}
     file.write_text(json.dumps({"Resources": {"F": resource}}))
     [config] = read_file(file)
     return config

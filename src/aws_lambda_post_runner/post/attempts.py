@@ -75,7 +75,10 @@ class Attempts:
         """Return when nothing more is done for this invocation's post command. All of it has to fit into `budget`."""
         if settled.outcome is Outcome.TIMEOUT:
             return await self._run_before_timeout(settled, budget, cutting)
-        course = await self._try_unless_skipped(settled, budget, cutting)
+        try:
+            course = await self._try_unless_skipped(settled, budget, cutting)
+        except Exception as error:  # noqa: BLE001 - whatever kept the command from its work, the work is to be kept
+            course = Course(self._report.post_work_failed(settled, error), loss=Loss.FAILED)
         if course.loss is None or not self._settings.fallback_command:
             return course
         return replace(course, fallback=await self._fall_back(settled, course, budget, cutting))
@@ -118,10 +121,11 @@ class Attempts:
 
     async def _try(self, settled: Settled, budget: Budget, cutting: Cutting) -> Course:
         if self._settings.fallback_command:
-            budget = without_reserve(budget, self._settings.fallback_reserve, time.time())
-        order = Order(self._settings.command, settled, {})
+            # A command that does not heed SIGTERM takes its grace, and not out of what is kept for the other one.
+            reserve = self._settings.fallback_reserve + self._settings.grace
+            budget = without_reserve(budget, reserve, time.time())
         retries = 0
-        ending = await self._run(self._with_files(order), budget, cutting.next_scope())
+        ending = await self._run(self._order(settled), budget, cutting.next_scope())
         while retries < self._settings.retries and can_be_retried(ending):
             delay = delay_before(retries + 1, _spread())
             remaining = budget.remaining(time.time())
@@ -133,25 +137,26 @@ class Attempts:
             if pause.cancelled_caught:
                 break
             retries += 1
-            ending = await self._run(self._with_files(order), budget, cutting.next_scope())
+            ending = await self._run(self._order(settled), budget, cutting.next_scope())
         self._report.command_ended(settled, ending, retries)
         return Course(ending, retries, loss_of(ending))
 
     async def _fall_back(self, settled: Settled, course: Course, budget: Budget, cutting: Cutting) -> Ending:
         if course.ending.cut_off_by == "shutdown":
             budget = within(self._settings.fallback_reserve, "shutdown", budget, time.time())
-        order = Order(self._settings.fallback_command, settled, {}, course.loss)
-        ending = await self._run(self._with_files(order), budget, cutting.last_scope())
+        captured = settled.invocation.captured
+        order = Order(self._settings.fallback_command, settled, captured, course.loss)
+        ending = await self._run(order, budget, cutting.last_scope())
         self._report.fallback_ended(settled, ending, "" if course.loss is None else course.loss.value)
         return ending
 
-    def _with_files(self, order: Order) -> Order:
-        """The order with what was captured: itself if nobody else needs it, or else what leaves it as it is.
+    def _order(self, settled: Settled) -> Order:
+        """One run of the post command. If it may not be the last, what was captured is left for the next one as it was.
 
-        A command may change or remove its files; the next one is to find them as they were.
+        A command may change or remove its files.
         """
-        captured = order.settled.invocation.captured
-        return replace(order, captured=captured if self._runs_once else dict(captured))
+        captured = settled.invocation.captured
+        return Order(self._settings.command, settled, captured if self._runs_once else captured.copy())
 
 
 def _spread() -> float:

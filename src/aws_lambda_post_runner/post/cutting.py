@@ -7,14 +7,15 @@ class Cutting:
     """Gives each part of the post work, one after the other, a scope to run in."""
 
     def __init__(self) -> None:
-        self._scope = trio.CancelScope()
+        self._scope: trio.CancelScope | None = None
         self.is_cut = False
         """Whether it had to end because of a signal."""
 
     def cut(self) -> None:
         """End the part that is under way, and those that would be next."""
         self.is_cut = True
-        self._scope.cancel()
+        if self._scope is not None:
+            self._scope.cancel()
 
     def next_scope(self) -> trio.CancelScope:
         """For the next part. Cancelled from the start if it is not to begin any more."""
@@ -25,5 +26,5 @@ class Cutting:
 
     def last_scope(self) -> trio.CancelScope:
         """For a part that is due even now, since it keeps what would be lost. Another cut ends it."""
-        self._scope = trio.CancelScope()
-        return self._scope
+        scope = self._scope = trio.CancelScope()
+        return scope

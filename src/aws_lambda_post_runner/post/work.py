@@ -120,7 +120,8 @@ class PostWork:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
         if not self._wants_command(settled) and not settled.invocation.waits and not self._settle:
             self._invocations.end(settled.invocation)
-            self._tell_keeper(settled, _Work())
+            if self._keep is not None:
+                self._tell_keeper(self._keep, settled, _Work())
             return
         self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
@@ -191,7 +192,8 @@ class PostWork:
         finally:
             del self._under_way[settled]
             self._invocations.end(settled.invocation)
-            self._tell_keeper(settled, work)
+            if self._keep is not None:
+                self._tell_keeper(self._keep, settled, work)
             self._progress.unpark_all()
 
     async def _run_before_timeout(
@@ -255,11 +257,9 @@ class PostWork:
             quiet = await settle(left)
             self._report.observe("settled-down", requestId=settled.invocation.request_id, quiet=quiet)
 
-    def _tell_keeper(self, settled: Settled, work: _Work) -> None:
-        if self._keep is None:
-            return
+    def _tell_keeper(self, keep: Keep, settled: Settled, work: _Work) -> None:
         try:
-            self._keep(self._account_of(settled, work))
+            keep(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - as above
             self._report.post_work_failed(settled, error)
 

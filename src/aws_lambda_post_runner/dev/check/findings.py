@@ -62,9 +62,10 @@ def findings(config: FunctionConfig) -> list[Finding]:
         *_wrong_start(config),
         *_wrong_customer_runtime(config),
         *_wrong_layer(config),
-        *_missing_command(config),
+        *_missing_commands(config),
         *_short_budget(config),
         *_wrong_shell(config),
+        *_idle_settings(config),
         *_disabled(config),
     ]
     return sorted(found, key=lambda finding: not finding.is_error)
@@ -193,9 +194,13 @@ def _processors_in(layer: str) -> tuple[str, ...]:
     return tuple({processor for word, processor in PROCESSORS.items() if word in layer.lower()})
 
 
-def _missing_command(config: FunctionConfig) -> Iterable[Finding]:
-    """Look for the file that the command starts with: without it, the command would end with 127."""
-    name = settings.COMMAND.full_name
+def _missing_commands(config: FunctionConfig) -> Iterable[Finding]:
+    """Look for the files that the commands start with: without one, its command would end with 127."""
+    for variable in (settings.COMMAND, settings.FALLBACK_COMMAND):
+        yield from _missing_command(config, variable.full_name)
+
+
+def _missing_command(config: FunctionConfig, name: str) -> Iterable[Finding]:
     file = file_of(_text(config, name) or "")
     if file is None or not config.deployed:
         return
@@ -243,6 +248,29 @@ def _wrong_shell(config: FunctionConfig) -> Iterable[Finding]:
         yield _error(config, name, f"the shell {shell} is not there or cannot be executed")
 
 
+NEEDS = (
+    (settings.FALLBACK_RESERVE, settings.FALLBACK_COMMAND),
+    (settings.METRICS_NAMESPACE, settings.METRICS),
+)
+"""Settings that do nothing without another one."""
+FOR_COMMANDS = (settings.BREAKER, settings.RETRIES, settings.FALLBACK_COMMAND)
+
+
+def _idle_settings(config: FunctionConfig) -> Iterable[Finding]:
+    """Look for settings that do nothing beside the others."""
+    for variable, needed in NEEDS:
+        if _text(config, variable.full_name) and not _is_set(config, needed.full_name):
+            text = f"{variable.full_name} does nothing without {needed.full_name}"
+            yield _doubt(config, variable.full_name, text)
+    mode = _text(config, settings.MODE.full_name) or ""
+    if mode.strip().casefold() not in {"waituntil", "beforetimeout"}:
+        return
+    for each in FOR_COMMANDS:
+        if _text(config, each.full_name):
+            text = f"{each.full_name} does nothing: in mode {mode} no command runs after the answer"
+            yield _doubt(config, each.full_name, text)
+
+
 def _disabled(config: FunctionConfig) -> Iterable[Finding]:
     name = settings.DISABLED.full_name
     if reason := _text(config, name):
@@ -257,6 +285,11 @@ def _is_meant_for_us(name: str) -> bool:
     if "POSTRUNNER" in name.upper().replace("_", "").replace("-", ""):
         return True
     return bool(get_close_matches(name.upper(), KNOWN, n=1, cutoff=MEANT_CUTOFF))
+
+
+def _is_set(config: FunctionConfig, name: str) -> bool:
+    """Tell whether a variable has a value, or will have one that is decided at deployment."""
+    return name in config.variables and _text(config, name) != ""
 
 
 def _text(config: FunctionConfig, name: str) -> str | None:

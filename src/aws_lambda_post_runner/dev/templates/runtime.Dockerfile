@@ -8,7 +8,7 @@
 # AWS's pages leave open whether Lambda starts the image by its ENTRYPOINT or by /var/runtime/bootstrap, and whether
 # functions get its ENV. In Lambda's base images for languages the former starts the latter. So it is the bootstrap that
 # is replaced, and the settings stand in it. We have not run this in AWS: try it with one function first.
-FROM public.ecr.aws/lambda/python:3.13
+FROM public.ecr.aws/lambda/@IMAGE@
 
 # Not below /opt: a function's layers are there.
 COPY --chmod=755 @EXECUTABLE@ /usr/local/bin/aws-lambda-post-runner
