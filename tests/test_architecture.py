@@ -53,6 +53,7 @@ IMPORTS: dict[str, set[str]] = {
         "settings",
     },
     "proxy.polls": {
+        "invocation",
         "post.capture",
         "proxy.ask",
         "proxy.ends",

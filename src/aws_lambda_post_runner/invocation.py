@@ -51,6 +51,8 @@ class Invocation:
     cold_start: bool = False
     handed_out_at: float | None = None
     """When the handler got its event, in seconds since 1970; None if we did not see that."""
+    answer_has_begun: bool = False
+    """Whether the handler has begun to send an answer, whatever became of it."""
     work: list[bytes] = field(default_factory=list)
     """What the handler handed over for the command's standard input."""
     waits: dict[str, Wait] = field(default_factory=dict)
