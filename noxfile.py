@@ -1,5 +1,6 @@
 """What is checked, and how. `nox -l` lists the sessions; each installs what it needs."""
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -139,11 +140,36 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def layer(session: nox.Session) -> None:
-    """Build the Lambda layers into dist/, twice, and run each where it has to run"""
+    """Build the Lambda layers and the bare executables into dist/, and say where they are"""
     session.install("-e", ".", *group("layer"))
-    session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist")
-    places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": real_parts(session)}
-    session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)
+    session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist", *session.posargs)
+
+
+# What starts the runner, and is to hold for the executable too. Not test_ambient.py: a bare one has no file for Node.
+FAULTS = (
+    *("answers_are_matched", "as_without_us", "bodies", "corners", "door", "early_refusals", "first_process"),
+    *("handler_api", "handler_life", "hop_by_hop", "lines_about_waits", "metrics_lines", "next_wrapper"),
+    *("poll_order", "polls", "post_command", "post_work_faults", "post_work_leftovers", "refused_answers"),
+    *("runtime_api_faults", "signals", "signals_and_post_work", "trust", "what_the_command_knows"),
+    "wrong_settings",
+)
+
+
+@nox.session
+def layer_tests(session: nox.Session) -> None:
+    """Run what `nox -s layer` has built: where it has to run, through all faults, and through a short soak"""
+    session.install("-e", ".", *group("tests"), *group("layer"))
+    dist = Path("dist").resolve()
+    places = {"LAYERS": str(dist), "INTEROP_PARTS": real_parts(session)}
+    session.run(
+        "pytest", "-n", "2", "tests/test_layer.py", "tests/test_layer_start.py", *session.posargs, env=places
+    )
+    processor = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    (executable,) = dist.glob(f"aws-lambda-post-runner-*-{processor}")
+    tested = {"POST_RUNNER_TESTED": str(executable), "SOAK_INVOCATIONS": "1000"}
+    faults = [f"tests/test_{name}.py" for name in FAULTS]
+    session.run("pytest", "-n", "4", *faults, *session.posargs, env=tested)
+    session.run("pytest", "-m", "soak", "-rP", "tests/soak", env=tested)
 
 
 @nox.session
@@ -153,9 +179,10 @@ def release(session: nox.Session) -> None:
     session.run("actionlint")
     session.run("hadolint", ".github/image/Dockerfile")
     session.run("pytest", "tests/release", "-n", "2", *session.posargs)
-    built = [
-        path for path in Path("dist").glob("*") if path.suffix in {"", ".zip", ".tgz"} and path.is_file()
-    ]
+    # The layers and executables, and the package for Node; the rest is made here.
+    dist = Path("dist")
+    built = [path for path in dist.glob("aws-lambda-post-runner-*") if path.suffix != ".json"]
+    built += dist.glob("*.tgz")
     folders = [Path(session.create_tmp()) / name for name in ("one", "other")]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,9 +2,12 @@
 
 import json
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from aws_lambda_post_runner import origin
 from aws_lambda_post_runner.post.breaker import Breaker, Ticket
 
 from .conftest import Prepare, Start
@@ -86,3 +89,37 @@ def test_a_request_of_any_kind_that_gets_no_answer_ends_the_handlers_connection(
     handler = stage.runner.connect()
     handler.ask(method, "/2020-01-01/extension/register", b"")
     assert handler.is_closed_by_peer()
+
+
+def test_a_misspelt_variable_is_told_and_the_handler_runs(start: Start) -> None:
+    runner = start(["true"], environment={PREFIX + "COMMAND": ":", PREFIX + "TIMEOUTS": "3s"})
+    assert runner.wait() == 0
+    assert f"{PREFIX}TIMEOUTS is not a setting" in runner.said()
+
+
+def test_what_cannot_be_read_or_is_not_there_is_not_ourselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrapper whose first line names nothing that exists, and one that we may run and not read."""
+    ours = tmp_path / "ours"
+    ours.touch(0o755)
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(ours)])
+    assert not origin.is_ourselves(str(script))
+    assert origin.is_ourselves(str(ours))
+    monkeypatch.setattr(Path, "open", unreadable)
+    assert not origin.is_ourselves(str(script))
+
+
+def unreadable(*_: object) -> None:
+    raise PermissionError
+
+
+def test_where_no_clock_tells_when_we_were_started_our_own_time_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert 0 < origin.seconds_since_start() < 3600

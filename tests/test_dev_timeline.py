@@ -181,3 +181,23 @@ def test_a_streamed_answer_says_when_its_first_byte_came_and_how_many_parts_ther
     parts: list[Told] = [("answer-part", 11.5, {"bytes": 3}), ("answer-part", 11.9, {"bytes": 3})]
     [block] = told(*COLD[:4], *parts, *COLD[4:], *DONE[-2:]).done
     assert "first byte after 1.50 s, 2 parts" in line(block, "stream")
+
+
+def test_each_wait_that_has_a_name_is_a_bar_with_its_duration() -> None:
+    moments: list[Told] = [
+        ("wait-begun", 11.2, {"name": "send_mail"}),
+        ("wait-begun", 11.2, {"name": ""}),
+        ("wait-begun", 11.3, {"name": "send_mail"}),
+        ("wait-begun", 11.4, {"name": "a.very.long.name.of.a.function"}),
+        ("wait-ended", 12.2, {"name": "send_mail", "durationMs": 1000}),
+        ("wait-ended", 12.3, {"name": "", "durationMs": 1100}),
+        ("waits-ended", 13.4, {"expired": 2}),
+        ("ended", 13.5, {"how": "polled"}),
+    ]
+    [block] = told(*COLD[:6], *moments).done
+    bars = [(row.note, row.style) for row in rows(block, 100.0) if row.label == "wait"]
+    assert bars == [
+        ("send_mail 1.00 s", "yellow"),
+        ("send_mail 2.10 s, given up", "red"),
+        ("a.very.long.name.of.a.f… 2.00 s, given up", "red"),
+    ]

@@ -102,7 +102,13 @@ def test_what_was_too_much_is_measured_again_alone_and_three_times_at_most(
 
 
 def test_the_ratio_is_that_of_what_is_added_to_the_same_handler_without_us(gate: Any) -> None:
-    ratio = gate._ratio("invocation", [[100.0, 110.0, 90.0], [200.0, 210.0, 190.0], [220.0, 230.0, 209.0]])
+    disturbed = [9000.0, 9000.0]
+    turns = [
+        [100.0, 100.0, 100.0, *disturbed],
+        [200.0, 200.0, 200.0, *disturbed],
+        [220.0, 220.0, 220.0, *disturbed],
+    ]
+    ratio = gate._ratio("invocation", turns)
     assert (ratio.before, ratio.now) == (100.0, 120.0)
     assert ratio.is_too_much
     assert gate.told(ratio) == "invocation: adds 0.1 µs, before 0.1 µs: 1.200 times as much, too much"

@@ -49,3 +49,22 @@ def test_it_fails_before_the_answer_as_ever(stage: Stage, name: str) -> None:
     function = stage.run_example(name)
     assert function.invoke(http_event("POST", "/fails/before")).json()["statusCode"] == 500
     await_freeze(function)
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("with_fastapi", "POST /users/ann"),
+        ("with_flask", "POST /users/ann"),
+        ("with_hono", "hono"),
+        ("with_vercel", "vercel"),
+    ],
+)
+def test_dev_shows_what_it_waits_for_by_name(stage: Stage, name: str, called: str) -> None:
+    function = stage.run_example(name)
+    stage.open_gate()
+    assert function.invoke(http_event("POST", "/users/ann")).json()["statusCode"] == 200
+    await_freeze(function)
+    (wait,) = function.blocks[0].named_waits
+    assert wait.name == called
+    assert wait.ended is not None

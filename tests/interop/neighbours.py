@@ -13,6 +13,7 @@ class Neighbour(StrEnum):
     OTEL_NODE_BEFORE = "OpenTelemetry for Node, which starts us"
     EXTENSION = "an external extension"
     INTERNAL_EXTENSION = "an internal extension, in the handler's process"
+    PROXY = "a proxy of the Runtime API before us (a second one of ours)"
     POWERTOOLS_PYTHON = "Powertools for AWS Lambda (Python)"
     POWERTOOLS_NODE = "Powertools for AWS Lambda (TypeScript)"
 
@@ -27,6 +28,7 @@ HOW = {
     Neighbour.OTEL_NODE_BEFORE: "its `--require` is in the function's `NODE_OPTIONS`; `AMBIENT` adds ours to it",
     Neighbour.EXTENSION: "nothing; it talks to the Runtime API itself",
     Neighbour.INTERNAL_EXTENSION: "nothing; it registers through us, and its poll for events is never held",
+    Neighbour.PROXY: "nothing; we talk to whatever address `AWS_LAMBDA_RUNTIME_API` has when we are started",
     Neighbour.POWERTOOLS_PYTHON: "nothing; a function of `wait_until` can log after the answer",
     Neighbour.POWERTOOLS_NODE: "nothing; a promise of `waitUntil` can log after the answer",
 }
@@ -42,8 +44,7 @@ class Untested:
 
 UNTESTED = (
     Untested(
-        "Datadog's extension, and others that put a proxy of their own before us",
-        "needs an account of theirs",
+        "Datadog's extension and its like, which may put a proxy before us", "needs an account of theirs"
     ),
     Untested("Lambda Web Adapter", "needs its layer; it would have to be pointed at our address"),
     Untested("Lambda Insights", "its extension is only in AWS's layers"),

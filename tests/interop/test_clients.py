@@ -48,6 +48,7 @@ class Ready:
 
     command: list[str]
     environment: dict[str, str]
+    tells_acknowledgements: bool
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def made_ready(client: Client, parts: Path, folder: Path) -> Ready:
         if not Path(needed).exists():
             pytest.skip(f"there is no {Path(needed).name} here")
     environment = {name: put(value) for name, value in client.environment.items()}
-    return Ready([program_at(program, parts), *arguments], {**FUNCTION, "TMPDIR": str(folder), **environment})
+    given = {**FUNCTION, "TMPDIR": str(folder), **environment}
+    return Ready([program_at(program, parts), *arguments], given, client.tells_acknowledgements)
 
 
 def program_at(program: str, parts: Path) -> str:
@@ -268,13 +270,15 @@ def held(start: Start, client: Ready, gate: Gate) -> Running:
 
 
 @with_each_client(Check.EARLY)
-def test_the_caller_has_its_answer_before_the_command_ends(
-    held: Running, runtime_api: FakeRuntimeApi, gate: Gate
+def test_caller_and_client_have_their_answers_before_the_command_ends(
+    client: Ready, held: Running, runtime_api: FakeRuntimeApi, gate: Gate
 ) -> None:
     request_id = runtime_api.invoke(b'{"number": 1}')
     answer = runtime_api.await_whole_request(answer_path(request_id))
     assert json.loads(answer.body) == {"number": 1}
     held.await_event("post-command-started", request_id)
+    if client.tells_acknowledgements:
+        held.await_output("saw 202 ")
     assert not held.events("post-command-ended")
     gate.release()
     held.await_event("post-command-ended", request_id)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Start
 from tests.fake_runtime_api import NEXT, PATIENCE, Exchange, FakeRuntimeApi, answer_path, reply, response
-from tests.running import RUNNER, Gate, Running, plain_environment
+from tests.running import PREFIX, RUNNER, Gate, Running, plain_environment
 
 from .conftest import FUNCTION, HANDLERS, NODE_HELPERS, PYTHON_CLIENT, node_environment, prefixed
 from .matrix import TOGETHER
@@ -196,6 +196,24 @@ def test_an_extension_beside_us_registers_and_hears_of_each_event(scene: Scene) 
         shutdown.set()
         assert extension.stdout.readline() == "extension: SHUTDOWN\n"
         assert extension.wait(PATIENCE) == 0
+
+
+OUTER = f'export SAVED="${PREFIX}OBSERVER_FD"; unset {PREFIX}OBSERVER_FD; {PREFIX}MODE=WaitUntil exec "$@"'
+INNER = f'export {PREFIX}OBSERVER_FD="$SAVED" {PREFIX}COMMAND="$GATE"; unset {PREFIX}MODE; exec "$@"'
+"""Shells that start two runners, one within the other; only the inner one is observed and has a command."""
+
+
+def test_a_proxy_before_us_is_our_runtime_api(scene: Scene) -> None:
+    scene.begin(Neighbour.PROXY)
+    handler = "does_as_told.handler"
+    runner = scene.start(
+        [*PYTHON_CLIENT, handler],
+        runner=["sh", "-c", OUTER, "sh", *RUNNER, "sh", "-c", INNER, "sh", *RUNNER],
+        environment={**python_function(handler), "GATE": scene.gate.wait},
+    )
+    scene.see_polls_held(runner)
+    runner.signal(signal.SIGTERM)
+    assert runner.wait() == 128 + signal.SIGTERM
 
 
 def logged(runner: Running, text: str) -> dict[str, object]:

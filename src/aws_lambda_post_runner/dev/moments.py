@@ -19,8 +19,9 @@ None: it was cut short, or the caller is gone |
 | output | | line: the handler, the runner or the command wrote it |
 | environment-ended | | exitStatus, negative for a signal |
 
-The runner's own observer channel adds handler-started, handler-ended, poll-held, poll-relayed, waits-ended,
-post-command-started and post-command-ended, with the details that it gives them.
+The runner's own observer channel adds handler-started, handler-ended, poll-held, poll-relayed, wait-begun,
+wait-ended, waits-ended, settled-down, span-sent, breaker-opened, breaker-closed, post-command-started (for each run),
+post-command-retried, post-command-ended, fallback-command-started and -ended, with the details that it gives them.
 """
 
 import json

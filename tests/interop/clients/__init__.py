@@ -44,6 +44,12 @@ class Client:
     """Files without which there is nothing to run; the program is looked for anyway."""
     cannot: Mapping[Check, str] = field(default_factory=dict)
     """What this client has no means for, and why."""
+    tells_acknowledgements: bool = True
+    """Whether it says what it sees when its answer was taken; those that are AWS's own tell nobody."""
+
+
+IPV4 = "-Djava.net.preferIPv4Stack=true"
+"""As Lambda starts Java."""
 
 
 def _without_streams(why: str) -> dict[Check, str]:
@@ -56,6 +62,7 @@ def _python(version: str) -> Client:
         (f"python{version}", "-m", "awslambdaric", "does_as_told.handler"),
         {"PYTHONPATH": f"{{parts}}/awslambdaric-{version}:{{here}}/../handlers"},
         cannot=_without_streams("awslambdaric does not stream"),
+        tells_acknowledgements=False,
     )
 
 
@@ -65,13 +72,14 @@ def _node(version: str, handler: str, note: str, cannot: Mapping[Check, str]) ->
         (f"{{parts}}/node{version}/bin/node", "{parts}/node_modules/aws-lambda-ric/index.mjs"),
         {"LAMBDA_TASK_ROOT": "{here}/../handlers", "_HANDLER": f"does_as_told.{handler}"},
         cannot=cannot,
+        tells_acknowledgements=False,
     )
 
 
 def _java(name: str, program: str) -> Client:
     return Client(
         name,
-        ("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", "{parts}/java", program),
+        ("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", IPV4, "-cp", "{parts}/java", program),
         needs=(f"{{parts}}/java/{program}.class",),
         cannot=_without_streams("AWS's client for Java does not stream"),
     )
