@@ -78,7 +78,7 @@ def read_release(folder: Path) -> Release:
             _only(folder, f"aws_lambda_post_runner-{__version__}-*.whl"),
             _only(folder, f"aws_lambda_post_runner-{__version__}.tar.gz"),
         ),
-        npm=tuple(sorted(folder.glob("*.tgz"))),
+        npm=tuple(folder.glob(f"post-runner-{__version__}.tgz")),
     )
 
 
