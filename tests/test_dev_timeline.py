@@ -184,7 +184,7 @@ def test_a_streamed_answer_says_when_its_first_byte_came_and_how_many_parts_ther
 
 
 def test_each_wait_that_has_a_name_is_a_bar_with_its_duration() -> None:
-    moments = [
+    moments: list[Told] = [
         ("wait-begun", 11.2, {"name": "send_mail"}),
         ("wait-begun", 11.2, {"name": ""}),
         ("wait-begun", 11.3, {"name": "send_mail"}),

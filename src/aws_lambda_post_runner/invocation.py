@@ -269,9 +269,9 @@ def command_environment(
 ) -> dict[str, str]:
     """The handler's environment and, on top, what the command may want to know. Unknown things are left out.
 
-    `remaining` is in seconds; `files` has the captured files' paths by name, `reason` why a
-    fallback command runs. An unknown thing is taken out even
-    if the handler's environment has such a variable, or the command would take a stranger's value for its own.
+    `remaining` is in seconds; `files` has the captured files' paths by name, `reason` why a fallback command
+    runs. An unknown thing is taken out even if the handler's environment has such a variable, or the command would
+    take a stranger's value for its own. One that is too long for a variable is cut.
     """
     invocation = settled.invocation
     values = {

@@ -117,7 +117,8 @@ def _only(folder: Path, pattern: str) -> Path:
         case [path]:
             return path
         case []:
-            raise ReleaseError(f"{folder} has no {pattern}")
+            made = "`nox -s layer`" if pattern.startswith(PRODUCT) else "`python -m build`"
+            raise ReleaseError(f"{folder} has no {pattern}; {made} makes it")
         case several:
             raise ReleaseError(f"{folder} has {len(several)} files {pattern}; one is needed")
 

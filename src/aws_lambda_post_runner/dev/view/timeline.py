@@ -153,7 +153,7 @@ class Timeline:
                 block.answered = moment.time
                 block.answer_status, block.preview = details["status"], details["preview"]
             case "post-command-started":
-                block.command_began = moment.time
+                block.command_began = block.command_began or moment.time  # it may be run again
             case "post-command-ended":
                 block.command_ended, block.command = moment.time, details
             case "wait-begun" | "wait-ended" | "waits-ended":
