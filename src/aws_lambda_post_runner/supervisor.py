@@ -116,8 +116,11 @@ def _with_ambient(settings: Settings, environment: dict[str, str], report: Repor
     """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
     if not settings.ambient:
         return environment
-    # It is opt-in, and promised that nothing of it is loaded where nobody has asked for it.
-    from .ambient import IN_LAYER, preload_file, with_preload
+    from .ambient import (  # noqa: PLC0415 - promised: nothing of it is loaded where nobody asked
+        IN_LAYER,
+        preload_file,
+        with_preload,
+    )
 
     path = preload_file(environment)
     if path is None:
