@@ -179,9 +179,10 @@ def release(session: nox.Session) -> None:
     session.run("actionlint")
     session.run("hadolint", ".github/image/Dockerfile")
     session.run("pytest", "tests/release", "-n", "2", *session.posargs)
-    built = [
-        path for path in Path("dist").glob("*") if path.suffix in {"", ".zip", ".tgz"} and path.is_file()
-    ]
+    # The layers and executables, and the package for Node; the rest is made here.
+    dist = Path("dist")
+    built = [path for path in dist.glob("aws-lambda-post-runner-*") if path.suffix != ".json"]
+    built += dist.glob("*.tgz")
     folders = [Path(session.create_tmp()) / name for name in ("one", "other")]
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

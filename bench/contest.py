@@ -48,9 +48,14 @@ DIRECT = Contestant("direct")
 
 def post_runner(python: str, *, mode: str = "OnRequest", name: str = "post-runner") -> Contestant:
     """Our proxy, run by that interpreter. OnRequest runs the command for nobody who has not asked for it."""
+    return run_by(f"{shlex.quote(python)} -m aws_lambda_post_runner", mode=mode, name=name)
+
+
+def run_by(command: str, *, mode: str = "OnRequest", name: str) -> Contestant:
+    """Our proxy, or another state of it, run by that command line."""
     return Contestant(
         name,
-        (python, "-m", "aws_lambda_post_runner"),
+        tuple(shlex.split(command)),
         {"AWS_LAMBDA_POST_RUNNER_COMMAND": "true", "AWS_LAMBDA_POST_RUNNER_MODE": mode},
     )
 

@@ -4,6 +4,9 @@ A cycle is one poll and one response. Contestants are measured in turn, A B C C 
 down slows down for all; what a contestant adds is taken against the direct figure of the same block of turns.
 Each turn starts with cycles that are not counted. No post command runs.
 
+With `--against` the same proxy in another state (the commit before, say) is measured beside ours, and what we add is
+given as a share of what that one adds, in the same run.
+
 The floor is a byte relay in C: what any proxy in the way must cost. `times floor` is what a contestant adds
 divided by what the byte relay adds.
 """
@@ -23,7 +26,7 @@ from ends import Traffic
 
 KIB = 1024
 MIB = 1024 * KIB
-DIRECT, FLOOR = 0, 1
+DIRECT, FLOOR, OURS, BEFORE = range(4)
 PICTURE_POINTS = 200
 
 
@@ -149,10 +152,24 @@ def row(outcome: Outcome) -> list[str]:
     ]
 
 
+def shares(ours: Outcome, before: Outcome) -> str:
+    """What we take of what the other state takes, in one line."""
+    pairs = {
+        "added p50": (ours.added_p50, before.added_p50),
+        "p99": (ours.p99, before.p99),
+        "proxy CPU": (ours.proxy_cpu, before.proxy_cpu),
+        "RSS": (ours.resident_bytes, before.resident_bytes),
+    }
+    told = (f"{name} {now / then:.2f}x" for name, (now, then) in pairs.items())
+    return f"{ours.name} against {before.name}: {', '.join(told)}"
+
+
 def main() -> None:
     """Measure every scenario and tell."""
     options = contest.parser(__doc__)
     options.add_argument("--peer", action="append", default=[], type=contest.peer, help=contest.PEER_HELP)
+    options.add_argument("--ours", metavar="COMMAND", help="the command that runs our proxy, if not --python")
+    options.add_argument("--against", metavar="COMMAND", help="one that runs it in another state, to compare")
     options.add_argument("--blocks", type=int, default=8, help="blocks of turns in each scenario")
     options.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS], help="one scenario")
     chosen = contest.parse(options)
@@ -160,12 +177,16 @@ def main() -> None:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         floor = contest.byte_relay(Path(directory))
-        contestants = [contest.DIRECT, floor, contest.post_runner(chosen.python), *chosen.peer]
+        ours = contest.run_by(chosen.ours or f"{chosen.python} -m aws_lambda_post_runner", name="post-runner")
+        before = [contest.run_by(chosen.against, name="before")] if chosen.against else []
+        contestants = [contest.DIRECT, floor, ours, *before, *chosen.peer]
         for scenario in SCENARIOS:
             if chosen.only in {None, scenario.name}:
                 outcomes = judge(contestants, measure(scenario, contestants, blocks))
                 table = report.table(HEADER, [row(outcome) for outcome in outcomes])
                 print(f"\n### {scenario.name}\n\n{table}", flush=True)
+                if before:
+                    print(f"\n{shares(outcomes[OURS], outcomes[BEFORE])}", flush=True)
                 figures[scenario.name] = [asdict(outcome) for outcome in outcomes]
     report.write_json(chosen.json, figures)
 

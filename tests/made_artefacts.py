@@ -67,5 +67,5 @@ def release_folder(folder: Path) -> Path:
         layer(bare.with_name(f"{bare.name}.zip"), processor=processor)
     (folder / f"aws_lambda_post_runner-{__version__}-py3-none-any.whl").write_bytes(b"a wheel")
     (folder / f"aws_lambda_post_runner-{__version__}.tar.gz").write_bytes(b"a source distribution")
-    (folder / "post-runner-1.0.0.tgz").write_bytes(b"a package for Node")
+    (folder / f"post-runner-{__version__}.tgz").write_bytes(b"a package for Node")
     return folder

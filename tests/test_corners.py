@@ -2,13 +2,16 @@
 
 import json
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aws_lambda_post_runner import origin
 from aws_lambda_post_runner.post.breaker import Breaker, Ticket
+from post_runner import _waits
 
 from .conftest import Prepare, Start
 from .fake_runtime_api import FakeRuntimeApi, hang_up
@@ -16,7 +19,7 @@ from .running import PREFIX, Stage
 
 CHANGED = """
 import sys
-from aws_lambda_post_runner import build, entry
+from aws_lambda_post_runner import ambient, build, entry
 from aws_lambda_post_runner.post import metrics
 
 def broken(*_):
@@ -123,3 +126,27 @@ def test_where_no_clock_tells_when_we_were_started_our_own_time_is_taken(
     """As on macOS."""
     monkeypatch.delattr(time, "CLOCK_BOOTTIME")
     assert 0 < origin.seconds_since_start() < 3600
+
+
+def test_where_the_file_for_node_is_not_there_that_is_told_and_the_handler_runs(start: Start) -> None:
+    gone = changed("ambient.preload_file = lambda *_: None")
+    runner = start(["true"], runner=gone, COMMAND=":", AMBIENT="next")
+    assert runner.wait() == 0
+    assert "AMBIENT does nothing" in runner.said()
+
+
+@pytest.mark.parametrize("it", [print, threading.Thread()], ids=["a call", "a thread"])
+def test_where_no_thread_can_be_started_the_caller_is_told_and_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch, it: Callable[[], None] | threading.Thread
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(_waits, "open_wait", lambda *_: "token")
+    monkeypatch.setattr(_waits, "end_wait", ended.append)
+    monkeypatch.setattr(threading.Thread, "start", too_many)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        _waits.wait_until(it)
+    assert ended == ["token"]
+
+
+def too_many(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -150,6 +150,22 @@ def test_an_invocation_that_had_to_wait_for_its_turn_shows_it() -> None:
     assert "·" in line(block, "queued")
 
 
+def test_a_command_that_was_run_again_is_one_bar_and_its_fallback_another() -> None:
+    failed = WELL | {"exitStatus": 3}
+    again: list[Told] = [
+        ("post-command-started", 12.0, {"pid": 1}),
+        ("post-command-started", 12.5, {"pid": 2}),
+        ("post-command-ended", 13.0, failed),
+        ("fallback-command-started", 13.0, {"pid": 3}),
+        ("fallback-command-ended", 13.25, failed),
+        ("ended", 13.5, {"how": "polled"}),
+    ]
+    [block] = told(*COLD[:6], *again).done
+    assert "1.00 s, exit 3" in line(block, "post work")
+    assert "250 ms, exit 3" in line(block, "fallback")
+    assert block.failures == ["the post command: exit 3", "the fallback command: exit 3; the work is lost"]
+
+
 def test_what_the_handler_waited_for_is_a_bar_too() -> None:
     waits = ("waits-ended", 13.5, {"expired": 0})
     [block] = told(*COLD[:6], waits, ("ended", 13.5, {"how": "polled"})).done
@@ -184,7 +200,7 @@ def test_a_streamed_answer_says_when_its_first_byte_came_and_how_many_parts_ther
 
 
 def test_each_wait_that_has_a_name_is_a_bar_with_its_duration() -> None:
-    moments = [
+    moments: list[Told] = [
         ("wait-begun", 11.2, {"name": "send_mail"}),
         ("wait-begun", 11.2, {"name": ""}),
         ("wait-begun", 11.3, {"name": "send_mail"}),

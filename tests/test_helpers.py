@@ -645,6 +645,12 @@ def test_the_helper_is_written_for_the_pythons_that_lambda_still_has() -> None:
 
 # Node
 
+
+def test_the_package_for_node_has_our_version() -> None:
+    described = json.loads((NODE_HELPER / "package.json").read_text())
+    assert described["version"] == aws_lambda_post_runner.__version__
+
+
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
 

@@ -1,6 +1,7 @@
 """With METRICS=emf each invocation leaves one line of metrics, and what it says is what happened."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -139,7 +140,10 @@ def test_namespace_and_alias_are_those_that_were_set_and_invoked(prepare: Prepar
 def test_a_line_passes_the_functions_own_filter_of_levels(prepare: Prepare, lambdas: str, level: str) -> None:
     environment = {**JSON, "AWS_LAMBDA_LOG_LEVEL": lambdas}
     stage = prepare(environment=environment, METRICS="emf")
-    assert json.loads(stage.runner.stderr.await_line(is_metrics))["level"] == level
+    line = json.loads(stage.runner.stderr.await_line(is_metrics))
+    assert line["level"] == level
+    # Without one, Lambda would take the line for INFO.
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
 
 
 def test_without_the_setting_there_is_no_line(prepare: Prepare) -> None:

@@ -63,6 +63,23 @@ def test_a_poll_that_comes_before_the_acknowledgement_waits_for_it_and_for_the_c
     assert poll.received >= stage.runner.await_event("post-command-ended")["time"]
 
 
+def test_a_poll_that_comes_before_the_answer_has_a_connection_waits_for_both(
+    stage: Stage, gate: Gate
+) -> None:
+    """aws-lambda-ric 4 polls at once when a streaming handler throws, and opens the connection for its answer then."""
+    stage.run_after(gate.wait)
+    polling = stage.runner.connect()
+    request_id = stage.next_invocation(polling)
+    polling.send_poll()
+    stage.runner.await_event("poll-held")
+    send_answer(stage.runner.connect(), request_id, chunked=True)
+    stage.runner.await_event("post-command-started", request_id)
+    assert len(stage.runtime_api.to(NEXT)) == 1
+    gate.release()
+    poll = stage.runtime_api.await_request(NEXT, nth=2)
+    assert poll.received >= stage.runner.await_event("post-command-ended")["time"]
+
+
 @pytest.mark.parametrize("gap_ms", GAPS_MS)
 def test_a_poll_on_a_new_connection_does_not_overtake_the_answer_either(stage: Stage, gap_ms: float) -> None:
     stage.run_after(":")

@@ -32,8 +32,8 @@ def environment_in(seen: Path) -> dict[str, str]:
 
 
 def ours_in(seen: Path) -> dict[str, str]:
-    """What the command was told of the invocation, without the settings that the handler has too."""
-    settings = {"COMMAND", "MODE", "TIMEOUT", "CAPTURE", "CAPTURE_LIMIT"}
+    """What the command was told of the invocation, without the settings that the handler has too, and its mark."""
+    settings = {"COMMAND", "MODE", "TIMEOUT", "CAPTURE", "CAPTURE_LIMIT", "MARK"}
     ours = {
         name.removeprefix(PREFIX): value
         for name, value in environment_in(seen).items()
@@ -141,6 +141,17 @@ def test_a_streamed_response_that_failed_half_way_is_an_error(stage: Stage, seen
     stage.runner.await_event("post-command-ended", request_id)
     ours = ours_in(seen)
     assert (ours["OUTCOME"], ours["ERROR_TYPE"]) == ("error", "Function.Broke")
+
+
+def test_each_command_has_a_mark_of_its_own(stage: Stage, seen: Path) -> None:
+    """By which all is found that it has started, if it has to be stopped."""
+    stage.run_after(note_environment(seen))
+    handler = stage.runner.connect()
+    marks = set()
+    for _ in range(3):
+        invoke_and_answer(stage, handler)
+        marks.add(environment_in(seen)[PREFIX + "MARK"])
+    assert len(marks) == 3
 
 
 def test_what_is_not_known_is_absent_even_if_the_handler_has_such_a_variable(

@@ -51,6 +51,8 @@ class Invocation:
     cold_start: bool = False
     handed_out_at: float | None = None
     """When the handler got its event, in seconds since 1970; None if we did not see that."""
+    answer_has_begun: bool = False
+    """Whether the handler has begun to send an answer, whatever became of it."""
     work: list[bytes] = field(default_factory=list)
     """What the handler handed over for the command's standard input."""
     waits: dict[str, Wait] = field(default_factory=dict)
@@ -269,9 +271,9 @@ def command_environment(
 ) -> dict[str, str]:
     """The handler's environment and, on top, what the command may want to know. Unknown things are left out.
 
-    `remaining` is in seconds; `files` has the captured files' paths by name, `reason` why a
-    fallback command runs. An unknown thing is taken out even
-    if the handler's environment has such a variable, or the command would take a stranger's value for its own.
+    `remaining` is in seconds; `files` has the captured files' paths by name, `reason` why a fallback command
+    runs. An unknown thing is taken out even if the handler's environment has such a variable, or the command would
+    take a stranger's value for its own. One that is too long for a variable is cut.
     """
     invocation = settled.invocation
     values = {

@@ -70,7 +70,7 @@ class _Starter:
         environ: Mapping[str, str] | None = None,
         timeout: float = 30.0,
     ) -> "RunningFunction":
-        from .dev.testing import RunningFunction, Wishes, function_options  # most tests need no function
+        from .dev.testing import RunningFunction, Wishes, function_options  # noqa: PLC0415 - most suites that load this plugin have no use for it
 
         wishes = Wishes(command, mode, concurrency, environ or {}, timeout)
         function = RunningFunction(function_options(handler, wishes))

@@ -61,6 +61,8 @@ class Report:
     def command_ended(self, settled: Settled, ending: Ending, retries: int = 0) -> None:
         """Report a post command that is not tried again: at WARN if it failed, at INFO if not."""
         level = Level.WARN if ending.failed else Level.INFO
+        if level.value < self._level.value and not self.observed:
+            return  # as after most invocations: nothing need be made up to be said to nobody
         tried = f", tried {retries + 1} times" if retries else ""
         message = _describe("post", ending) + f" (outcome {settled.outcome.value}{tried})"
         self._tell(level, "post-command-ended", message, settled, {**_fields_of(ending), "retries": retries})
@@ -184,8 +186,7 @@ class Report:
     ) -> None:
         if level.value < self._level.value:
             return
-        now = time.time()
-        stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
+        stamp = timestamp(time.time())
         if self._json_log:
             record = {
                 "timestamp": stamp,
@@ -198,6 +199,11 @@ class Report:
             text = f"[{level.name}]\t{stamp}\t{request_id}\t{NAME}: {message}\n"
             line = text.encode(errors="backslashreplace")
         self.write(line)
+
+
+def timestamp(now: float) -> str:
+    """A time, in seconds since 1970, as Lambda's own lines have it and its filter reads it: RFC 3339, in ms."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
 
 
 def _fields_of(ending: Ending) -> dict[str, object]:

@@ -7,6 +7,7 @@ README's table and `check` are made from the same rows.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -112,8 +113,6 @@ class Settings:
 
 
 def _nearest(word: str, words: list[str]) -> str:
-    from difflib import get_close_matches  # only in trouble: it is slow to import
-
     near = get_close_matches(word.casefold(), [each.casefold() for each in words], n=1)
     return next((each for each in words if near and each.casefold() == near[0]), "")
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import trio
 
 from . import build
-from .ambient import IN_LAYER, preload_file, with_preload
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
@@ -117,6 +116,12 @@ def _with_ambient(settings: Settings, environment: dict[str, str], report: Repor
     """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
     if not settings.ambient:
         return environment
+    from .ambient import (  # noqa: PLC0415 - promised: nothing of it is loaded where nobody asked
+        IN_LAYER,
+        preload_file,
+        with_preload,
+    )
+
     path = preload_file(environment)
     if path is None:
         report.warn(

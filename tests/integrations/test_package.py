@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import aws_lambda_post_runner
 from tests.interop.obtain import NEWEST_NODE, node_in
 
 from .conftest import PATIENCE, Stage, await_freeze, await_line, real_parts
@@ -120,7 +119,3 @@ def test_it_has_types_for_both_kinds_of_modules(project: Path, name: str) -> Non
     options = ("--noEmit", "--strict", "--module", "node16", "--target", "es2022")
     compiler = packages_in(parts) / "typescript" / "bin" / "tsc"
     run(project, node_in(parts, NEWEST_NODE), compiler, *options, name)
-
-
-def test_its_version_is_ours() -> None:
-    assert json.loads((PACKAGE / "package.json").read_text())["version"] == aws_lambda_post_runner.__version__

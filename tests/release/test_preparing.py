@@ -13,6 +13,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+import aws_lambda_post_runner
 from aws_lambda_post_runner import __version__
 from aws_lambda_post_runner.release.__main__ import main
 from aws_lambda_post_runner.release.artefacts import (
@@ -149,3 +150,10 @@ def test_a_tag_that_is_not_the_versions_is_refused() -> None:
     check_tag(f"v{__version__}")
     with pytest.raises(ReleaseError, match=f"the version is {__version__}: it has to be v{__version__}"):
         check_tag("v99.0.0")
+
+
+def test_the_package_for_node_can_be_published_and_has_the_version_of_all_the_rest() -> None:
+    folder = Path(aws_lambda_post_runner.__file__).parent / "layer" / "nodejs" / "post-runner"
+    package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    assert package["version"] == __version__
+    assert not package.get("private")  # npm publishes no private package

@@ -49,8 +49,9 @@ def run(
 ) -> None:
     """Run a handler and, after each of its answers, the post command.
 
-    Every setting can be given here or in its environment variable; the flag wins. Everything from the handler's
-    first word on is the handler's; `--` before it settles any doubt.
+    Every setting can be given here or in its environment variable; the option wins.
+
+    Everything from the handler's first word on is the handler's; `--` before it settles any doubt.
 
     Example: aws-lambda-post-runner run --command ./flush.sh -- python -m awslambdaric app.handler
     """

@@ -14,6 +14,9 @@ import typer
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.settings import MARGIN, VARIABLES, Level, Mode, Variable
 
+SWITCH = ""
+"""The metavar of an option without a value; typer would write its type there."""
+
 
 @dataclass(frozen=True)
 class Values:

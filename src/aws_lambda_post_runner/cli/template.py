@@ -21,7 +21,7 @@ from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
 from aws_lambda_post_runner.settings import COMMAND, VARIABLES, SettingsError
 from aws_lambda_post_runner.settings import read as read_settings
 
-from .options import Values, read_duration
+from .options import SWITCH, Values, read_duration
 
 TEMPLATE_COMMAND = 'echo "post work for $AWS_LAMBDA_POST_RUNNER_REQUEST_ID"'
 LONGEST_TIMEOUT_S = 900
@@ -30,7 +30,7 @@ RUNTIME_VALUES = Values("RUNTIME", tuple(RUNTIMES))
 
 
 def template(  # noqa: PLR0913 - each option is a parameter
-    kind: Annotated[Kind, typer.Argument(help="What to write it for.")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What to write it for.")],
     *,
     runtime: Annotated[
         str,
@@ -47,7 +47,10 @@ def template(  # noqa: PLR0913 - each option is a parameter
         str, typer.Option(metavar="DURATION", help="The function's timeout, in whole seconds up to 15m.")
     ] = "30s",
     snippet: Annotated[
-        bool, typer.Option("--snippet", help="Print only what a function that is there already needs.")
+        bool,
+        typer.Option(
+            "--snippet", metavar=SWITCH, help="Print only what a function that is there already needs."
+        ),
     ] = False,
     out: Annotated[
         Path | None,

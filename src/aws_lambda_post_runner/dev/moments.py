@@ -20,7 +20,8 @@ None: it was cut short, or the caller is gone |
 | environment-ended | | exitStatus, negative for a signal |
 
 The runner's own observer channel adds handler-started, handler-ended, poll-held, poll-relayed, wait-begun,
-wait-ended, waits-ended, settled-down, post-command-started and post-command-ended, with the details that it gives them.
+wait-ended, waits-ended, settled-down, span-sent, breaker-opened, breaker-closed, post-command-started (for each run),
+post-command-retried, post-command-ended, fallback-command-started and -ended, with the details that it gives them.
 """
 
 import json

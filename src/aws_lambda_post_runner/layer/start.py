@@ -5,13 +5,16 @@ the snapshot, and `main` at one that could not and has booted Python as usual.
 """
 
 import gc
+import linecache
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import threading
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
@@ -41,6 +44,7 @@ def prepare(modules: Sequence[str]) -> None:
     main_thread = threading.main_thread()
     threading._active.clear()  # type: ignore[attr-defined] # noqa: SLF001 - as threading does after a fork
     main_thread._ident = main_thread._native_id = None  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+    _empty_caches()
     gc.collect()
     gc.freeze()  # what is imported stays: never look through it again, which would also copy its pages
 
@@ -105,6 +109,15 @@ def _take_signals(ignored: Sequence[int]) -> None:
             signal.signal(number, signal.SIG_IGN)
     if signal.SIGINT not in ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _empty_caches() -> None:
+    """Let go of what only made imports faster, and of the sources that attrs has generated: they would be resident."""
+    for empty in typing._cleanups:  # type: ignore[attr-defined] # noqa: SLF001 - as CPython's own tests do
+        empty()
+    re.purge()
+    linecache.clearcache()
+    sys._clear_type_cache()  # noqa: SLF001 - it has no other name
 
 
 def _generators() -> Iterator[random.Random]:

@@ -121,7 +121,9 @@ class Attempts:
 
     async def _try(self, settled: Settled, budget: Budget, cutting: Cutting) -> Course:
         if self._settings.fallback_command:
-            budget = without_reserve(budget, self._settings.fallback_reserve, time.time())
+            # A command that does not heed SIGTERM takes its grace, and not out of what is kept for the other one.
+            reserve = self._settings.fallback_reserve + self._settings.grace
+            budget = without_reserve(budget, reserve, time.time())
         retries = 0
         ending = await self._run(self._order(settled), budget, cutting.next_scope())
         while retries < self._settings.retries and can_be_retried(ending):

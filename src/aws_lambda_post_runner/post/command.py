@@ -3,6 +3,7 @@
 It gets a session of its own, so that it can be stopped with all that it has started.
 """
 
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -13,13 +14,15 @@ import trio
 from aws_lambda_post_runner.exits import why_not_started
 from aws_lambda_post_runner.invocation import Budget, Ending, command_environment
 from aws_lambda_post_runner.report import Report
-from aws_lambda_post_runner.settings import Settings
+from aws_lambda_post_runner.settings import PREFIX, Settings
 
 from .attempts import Order
 from .capture import captured_files
 from .session import Session
 from .stdin import standard_input
 
+_MARK = PREFIX + "MARK"
+"""The variable that tells what a command has started, and that has started, from everything else."""
 _LOOK_AGAIN = 0.005
 """Seconds between two looks whether all of a command is gone."""
 _DEATH = 1.0
@@ -48,7 +51,8 @@ class CommandRunner:
         if remaining is not None:
             scope.deadline = trio.current_time() + remaining
         captured, work = order.captured, order.settled.invocation.work
-        stopping = _Stopping(self._settings.grace)
+        mark = os.urandom(8).hex()
+        stopping = _Stopping(self._settings.grace, f"{_MARK}={mark}")
         process: trio.Process | None = None
         problem = ""
         began = time.monotonic()
@@ -61,7 +65,7 @@ class CommandRunner:
                 start = partial(
                     trio.run_process,
                     [self._settings.shell, "-c", order.command],
-                    env=self._environment_for(order, remaining, files),
+                    env={**self._environment_for(order, remaining, files), _MARK: mark},
                     stdin=stdin,
                     check=False,
                     start_new_session=True,
@@ -110,8 +114,9 @@ class CommandRunner:
 class _Stopping:
     """How one command is stopped, if it has to be."""
 
-    def __init__(self, grace: float) -> None:
+    def __init__(self, grace: float, mark: str) -> None:
         self._grace = grace
+        self._mark = mark
         self._session: Session | None = None
         self.process: trio.Process | None = None
         """The command, once it has been told to stop."""
@@ -120,7 +125,7 @@ class _Stopping:
     async def stop(self, process: trio.Process) -> None:
         """SIGTERM to all, SIGKILL after the grace. Cancelled as soon as the command itself has ended."""
         self.process = process
-        self._session = Session(process.pid)
+        self._session = Session(process.pid, self._mark)
         self._kill_at = trio.current_time() + self._grace
         self._session.signal(SIGTERM)
         await trio.sleep(self._grace)

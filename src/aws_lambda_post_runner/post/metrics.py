@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from aws_lambda_post_runner.report import timestamp
 from aws_lambda_post_runner.settings import Level, Settings
 
 from .account import Account
@@ -50,7 +51,8 @@ class Source:
     namespace: str
     function_name: str
     level: str
-    """The level that Lambda is to see in a line; it must pass the function's own filter, or the line is dropped
+    """The level that Lambda is to see in a line; it must pass the function's own filter, or the line is dropped.
+    Without a timestamp beside it Lambda would take it for INFO
     (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html)."""
 
 
@@ -160,6 +162,7 @@ def _document(
     }
     record = {
         "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]},
+        "timestamp": timestamp(now),
         "level": source.level,
         **dimensions,
         **values,

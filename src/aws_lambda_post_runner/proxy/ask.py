@@ -13,6 +13,7 @@ from aws_lambda_post_runner import runtime_api
 from .bodies import Tap
 from .ends import HandlerWire, RuntimeApiWire
 from .heads import Headers, Malformed, RequestHead, ResponseHead
+from .turn import turn
 from .wire import Hangup
 
 
@@ -75,6 +76,13 @@ class _Upload:
         """What leaves nothing to be done but to close both connections."""
 
     async def run(self, tap: Tap | None) -> tuple[Headers, ResponseHead]:
+        turn.under_way += 1
+        try:
+            return await self._run(tap)
+        finally:
+            turn.under_way -= 1
+
+    async def _run(self, tap: Tap | None) -> tuple[Headers, ResponseHead]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hear)
             with self._sending:

@@ -86,6 +86,7 @@ class Door:
         handler = HandlerWire(sock)
         self._open.add(handler)
         self._listened_to.add(handler)
+        turn.under_way += 1
         return handler
 
     def listen_to(self, handler: HandlerWire) -> None:
@@ -97,7 +98,9 @@ class Door:
         self._listened_to.discard(handler)
 
     def see_off(self, handler: HandlerWire) -> None:
-        """Close a connection."""
+        """Close a connection. Can be called again."""
+        if handler in self._open:
+            turn.under_way -= 1
         self._open.discard(handler)
         self._listened_to.discard(handler)
         handler.close()

@@ -26,6 +26,7 @@ from .heads import Headers, Malformed, RequestHead
 from .polls import Polls
 from .pool import Pool
 from .shared import Shared
+from .turn import turn
 from .wire import Hangup
 
 
@@ -47,6 +48,9 @@ class Relay:
         self._report = report
         self._door = door
         self._pool = Pool(settings.runtime_api)
+        # On Managed Instances several invocations are always to be expected.
+        self._others = 0 if settings.max_concurrency is None else 1
+        turn.under_way += self._others
         self.answers = Answers()
         self._polls = Polls(Shared(settings, invocations, post_work, report, door, self._pool, self.answers))
         self._handler_api = HandlerApi(invocations, post_work)
@@ -73,6 +77,7 @@ class Relay:
 
     def close(self) -> None:
         """Close what no handler connection owns."""
+        turn.under_way -= self._others
         self._pool.close()
 
     async def _exchange(self, handler: HandlerWire) -> bool:
@@ -101,12 +106,17 @@ class Relay:
     async def _receive_request(self, handler: HandlerWire) -> RequestHead | None:
         """The next request's head; None when there will be none, because of one that was refused as well."""
         self._door.listen_to(handler)
+        # Post work has just begun, as a rule, and its command is still to be started.
+        others = self._post_work.holding
+        turn.under_way += others
         try:
             return await handler.receive_request()
         except Malformed as malformed:
             self._report.warn(f"a malformed request of the handler was refused: {malformed}")
             await handler.refuse(malformed)
             return None
+        finally:
+            turn.under_way -= others
 
     async def _answer(
         self, handler: HandlerWire, request: RequestHead, request_id: str, outcome: Outcome

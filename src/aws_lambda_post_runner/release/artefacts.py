@@ -78,7 +78,7 @@ def read_release(folder: Path) -> Release:
             _only(folder, f"aws_lambda_post_runner-{__version__}-*.whl"),
             _only(folder, f"aws_lambda_post_runner-{__version__}.tar.gz"),
         ),
-        npm=tuple(sorted(folder.glob("*.tgz"))),
+        npm=tuple(folder.glob(f"post-runner-{__version__}.tgz")),
     )
 
 
@@ -117,7 +117,8 @@ def _only(folder: Path, pattern: str) -> Path:
         case [path]:
             return path
         case []:
-            raise ReleaseError(f"{folder} has no {pattern}")
+            made = "`nox -s layer`" if pattern.startswith(PRODUCT) else "`python -m build`"
+            raise ReleaseError(f"{folder} has no {pattern}; {made} makes it")
         case several:
             raise ReleaseError(f"{folder} has {len(several)} files {pattern}; one is needed")
 

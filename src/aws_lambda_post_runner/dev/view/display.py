@@ -162,8 +162,10 @@ class TimelineDisplay:
         return chart_of(sorted(blocks, key=lambda block: block.number), time.time())
 
     def _command(self) -> str:
-        program, *arguments = self._options.handler
-        return shlex.join([Path(program).name, *arguments])
+        # Where a program or a script of ours is installed would only hide which handler it is.
+        return shlex.join(
+            [Path(word).name if Path(word).is_absolute() else word for word in self._options.handler]
+        )
 
     def _print(self, *renderables: RenderableType) -> None:
         for renderable in renderables:

@@ -71,6 +71,10 @@ class Block:
     command_ended: float | None = None
     command: dict[str, Any] = field(default_factory=dict)
     """What the runner reports of the ended command."""
+    fallback_began: float | None = None
+    fallback_ended: float | None = None
+    fallback: dict[str, Any] = field(default_factory=dict)
+    """What it reports of the fallback command."""
     named_waits: list[NamedWait] = field(default_factory=list)
     waits_ended: float | None = None
     expired_waits: int = 0
@@ -97,6 +101,8 @@ class Block:
             found.append("the handler ended before it polled again")
         if self.command and not command_did_well(self.command):
             found.append(f"the post command: {command_in_words(self.command)}")
+        if self.fallback and not command_did_well(self.fallback):
+            found.append(f"the fallback command: {command_in_words(self.fallback)}; the work is lost")
         if self.expired_waits:
             found.append(f"{self.expired_waits} of the handler's waits expired")
         return found
@@ -152,10 +158,10 @@ class Timeline:
             case "answered":
                 block.answered = moment.time
                 block.answer_status, block.preview = details["status"], details["preview"]
-            case "post-command-started":
-                block.command_began = moment.time
-            case "post-command-ended":
-                block.command_ended, block.command = moment.time, details
+            case "post-command-started" | "post-command-ended":
+                _note_command(block, moment)
+            case "fallback-command-started" | "fallback-command-ended":
+                _note_fallback(block, moment)
             case "wait-begun" | "wait-ended" | "waits-ended":
                 _note_wait(block, moment)
             case "killed" | "ended":
@@ -165,6 +171,20 @@ class Timeline:
         del self.open[block.request_id]
         self.done.append(block)
         return block
+
+
+def _note_command(block: Block, moment: Moment) -> None:
+    if moment.what == "post-command-started":
+        block.command_began = block.command_began or moment.time  # it may be run again
+    else:
+        block.command_ended, block.command = moment.time, moment.details
+
+
+def _note_fallback(block: Block, moment: Moment) -> None:
+    if moment.what == "fallback-command-started":
+        block.fallback_began = moment.time
+    else:
+        block.fallback_ended, block.fallback = moment.time, moment.details
 
 
 def _note_wait(block: Block, moment: Moment) -> None:
@@ -215,12 +235,7 @@ def rows(block: Block, now: float) -> list[Row]:
         status = block.answer_status or "cut short"
         note = f"after {in_words(block.answered - block.sent)}: {status}"
         found.append(Row("answer", "bold green", block.answered, block.answered, note))
-    if block.command_began is not None:
-        ended = block.command_ended or now
-        words = f", {command_in_words(block.command)}" if block.command else ""
-        style = "yellow" if not block.command or command_did_well(block.command) else "red"
-        note = in_words(ended - block.command_began) + words
-        found.append(Row("post work", style, block.command_began, ended, note))
+    found += _command_rows(block, now)
     found += _wait_rows(block, now)
     if block.waits_ended is not None and block.settled is not None:
         note = in_words(block.waits_ended - block.settled)
@@ -242,6 +257,24 @@ def _wait_rows(block: Block, now: float) -> list[Row]:
         name = wait.name if len(wait.name) <= NAME_WIDTH else f"{wait.name[: NAME_WIDTH - 1]}…"
         found.append(Row("wait", "red" if is_given_up else "yellow", wait.began, ended, f"{name} {words}"))
     return found
+
+
+def _command_rows(block: Block, now: float) -> list[Row]:
+    commands = [
+        ("post work", block.command_began, block.command_ended, block.command),
+        ("fallback", block.fallback_began, block.fallback_ended, block.fallback),
+    ]
+    return [
+        _command_row(label, began, ended or now, report)
+        for label, began, ended, report in commands
+        if began is not None
+    ]
+
+
+def _command_row(label: str, began: float, ended: float, report: dict[str, Any]) -> Row:
+    words = f", {command_in_words(report)}" if report else ""
+    style = "yellow" if not report or command_did_well(report) else "red"
+    return Row(label, style, began, ended, in_words(ended - began) + words)
 
 
 def draw_short(block: Block) -> Text:
