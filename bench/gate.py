@@ -8,8 +8,8 @@ three tries: a ratio that a busy neighbour has made does not come three times.
     python bench/gate.py --base v0.2.0   # against any other
 
 Where there is no commit before, as in a clone without its history, it says so and lets through, but not where one was
-asked for. It measures the plain
-installation, since that of both is there at once; the self-contained executable is `cold_start.py`'s matter.
+asked for. It measures the plain installation, since that of both is there at once; the self-contained executable is
+`cold_start.py`'s matter.
 """
 
 import argparse

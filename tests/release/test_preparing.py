@@ -124,6 +124,15 @@ def test_the_images_folder_has_each_executable_below_dockers_name_for_the_proces
             lambda folder: (folder / ZIP.removesuffix(".zip")).write_bytes(executable(commit="fedcba9")),
             "of the commits 0123abc and fedcba9",
         ),
+        (lambda folder: layer(folder / ZIP, processor="arm64"), f"{ZIP} is for arm64"),
+        (
+            lambda folder: (folder / ZIP.removesuffix(".zip")).write_bytes(executable("arm64")),
+            f"{ZIP.removesuffix('.zip')} is for arm64",
+        ),
+        (
+            lambda folder: (folder / ZIP.removesuffix(".zip")).write_bytes(executable() + b"more"),
+            f"{ZIP.removesuffix('.zip')} is not the executable in {ZIP}",
+        ),
         (
             lambda folder: layer(folder / ZIP, {"python/boto3/__init__.py": ""}),
             "python/boto3/__init__.py is not ours",

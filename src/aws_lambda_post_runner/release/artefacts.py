@@ -1,6 +1,6 @@
 """The files of a release: which there are, that they belong together, and their checksums. It publishes nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -61,13 +61,15 @@ def read_release(folder: Path) -> Release:
     """Read what was built into a folder. Raises ReleaseError if something is missing, damaged or of another build."""
     layers = tuple(Layer(path, _read(path)) for path in _each(folder, ".zip"))
     executables = tuple(_each(folder, ""))
-    contents = [*(layer.content for layer in layers), *map(_read, executables)]
+    bare = [_read(path) for path in executables]
+    contents = [*(layer.content for layer in layers), *bare]
     commits = {content.commit for content in contents}
     versions = {content.version for content in contents}
     if versions != {__version__}:
         raise ReleaseError(f"{folder} has the versions {_listed(versions)}, and this is {__version__}")
     if len(commits) != 1:
         raise ReleaseError(f"{folder} has files of the commits {_listed(commits)}; build all of them anew")
+    _check_places(layers, executables, bare)
     return Release(
         folder=folder,
         version=__version__,
@@ -80,6 +82,16 @@ def read_release(folder: Path) -> Release:
         ),
         npm=tuple(folder.glob(f"post-runner-{__version__}.tgz")),
     )
+
+
+def _check_places(layers: Sequence[Layer], executables: Sequence[Path], bare: Sequence[Artefact]) -> None:
+    """Raise ReleaseError if a file is for another processor than it is named for, or a zip has another executable."""
+    for processor, layer, path, executable in zip(PROCESSORS, layers, executables, bare, strict=True):
+        for name, found in ((layer.path.name, layer.content), (path.name, executable)):
+            if found.processor != processor:
+                raise ReleaseError(f"{name} is for {found.processor}")
+        if executable.sha256 not in {each.sha256 for each in layer.content.contents if each.name == PRODUCT}:
+            raise ReleaseError(f"{path.name} is not the executable in {layer.path.name}")
 
 
 def check_tag(tag: str) -> None:
