@@ -1,5 +1,7 @@
 """What is checked, and how. `nox -l` lists the sessions; each installs what it needs."""
 
+import platform
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -96,13 +98,16 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def interop(session: nox.Session) -> None:
-    """Run with real parts: the emulator, the clients for Python and Node, the recipes, the linters of templates"""
+    """Run with real parts: clients of every language, the emulator, the recipes; `-- --write-matrix` tells what held"""
     session.install(".", *group("interop"))
+    matrix = ("-p", "tests.interop.matrix")
+    chosen = ("-m", "interop and not integrations", "-rP", "-n", "2")
     session.run(
-        "pytest",
+        "python",
         "-m",
-        "interop and not integrations",
-        "-rP",
+        "pytest",
+        *matrix,
+        *chosen,
         *session.posargs,
         env={"INTEROP_PARTS": real_parts(session)},
     )
@@ -112,7 +117,17 @@ def interop(session: nox.Session) -> None:
 def integrations(session: nox.Session) -> None:
     """Run what many functions use already, in real packages, with the runner and without it"""
     session.install(".", *group("integrations"))
-    session.run("pytest", "tests/integrations", *session.posargs, env={"INTEROP_PARTS": real_parts(session)})
+    parts = real_parts(session)
+    session.run("python", "-m", "tests.integrations.obtain", parts)
+    session.run("pytest", "tests/integrations", "-n", "2", *session.posargs, env={"INTEROP_PARTS": parts})
+
+
+@nox.session
+def npm(session: nox.Session) -> None:
+    """Make the helper for Node into a package that `npm install` takes, in dist/"""
+    Path("dist").mkdir(exist_ok=True)
+    folder = "src/aws_lambda_post_runner/layer/nodejs/post-runner"
+    session.run("npm", "pack", f"./{folder}", "--pack-destination", "dist", external=True)
 
 
 @nox.session
@@ -125,11 +140,62 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def layer(session: nox.Session) -> None:
-    """Build the Lambda layers into dist/, twice, and run each where it has to run"""
+    """Build the Lambda layers and the bare executables into dist/, and say where they are"""
     session.install("-e", ".", *group("layer"))
-    session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist")
-    places = {"LAYERS": str(Path("dist").resolve()), "INTEROP_PARTS": real_parts(session)}
-    session.run("pytest", "tests/test_layer.py", *session.posargs, env=places)
+    session.run("python", "-m", "aws_lambda_post_runner.layer", "--out", "dist", *session.posargs)
+
+
+# What starts the runner, and is to hold for the executable too. Not test_ambient.py: a bare one has no file for Node.
+FAULTS = (
+    *("answers_are_matched", "as_without_us", "bodies", "corners", "door", "early_refusals", "first_process"),
+    *("handler_api", "handler_life", "hop_by_hop", "lines_about_waits", "metrics_lines", "next_wrapper"),
+    *("poll_order", "polls", "post_command", "post_work_faults", "post_work_leftovers", "refused_answers"),
+    *("runtime_api_faults", "signals", "signals_and_post_work", "trust", "what_the_command_knows"),
+    "wrong_settings",
+)
+
+
+@nox.session
+def layer_tests(session: nox.Session) -> None:
+    """Run what `nox -s layer` has built: where it has to run, through all faults, and through a short soak"""
+    session.install("-e", ".", *group("tests"), *group("layer"))
+    dist = Path("dist").resolve()
+    places = {"LAYERS": str(dist), "INTEROP_PARTS": real_parts(session)}
+    session.run(
+        "pytest", "-n", "2", "tests/test_layer.py", "tests/test_layer_start.py", *session.posargs, env=places
+    )
+    processor = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    (executable,) = dist.glob(f"aws-lambda-post-runner-*-{processor}")
+    tested = {"POST_RUNNER_TESTED": str(executable), "SOAK_INVOCATIONS": "1000"}
+    faults = [f"tests/test_{name}.py" for name in FAULTS]
+    session.run("pytest", "-n", "4", *faults, *session.posargs, env=tested)
+    session.run("pytest", "-m", "soak", "-rP", "tests/soak", env=tested)
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Rehearse a release of what is in dist/: twice, with equal bytes, and published to an AWS that is made up"""
+    session.install("-e", ".", *group("release"))
+    session.run("actionlint")
+    session.run("hadolint", ".github/image/Dockerfile")
+    session.run("pytest", "tests/release", "-n", "2", *session.posargs)
+    # The layers and executables, and the package for Node; the rest is made here.
+    dist = Path("dist")
+    built = [path for path in dist.glob("aws-lambda-post-runner-*") if path.suffix != ".json"]
+    built += dist.glob("*.tgz")
+    folders = [Path(session.create_tmp()) / name for name in ("one", "other")]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for path in built:
+            shutil.copy(path, folder)
+        session.run("python", "-m", "build", "--outdir", str(folder), ".", silent=True)
+        session.run("python", "-m", "aws_lambda_post_runner.release", "prepare", str(folder))
+    session.run("python", "-m", "aws_lambda_post_runner.release", "compare", *map(str, folders))
+    session.run(
+        "python", "-m", "aws_lambda_post_runner.release", "plan", str(folders[0]), "--govcloud", "--china"
+    )
+    session.run("python", "-m", "tests.release.rehearse", str(folders[0]))
 
 
 BENCHES = ("latency", "memory", "fairness", "post_command", "breakdown", "start_and_end")
@@ -144,6 +210,13 @@ def bench(session: nox.Session) -> None:
         figures = str(results / f"{name}.json")
         session.run("python", f"bench/{name}.py", "--pin", "--json", figures, *session.posargs)
     session.run("python", "bench/picture.py", str(results / "latency.json"), str(results / "latency.svg"))
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """See that neither the start nor an invocation takes 15 % more than with the commit before"""
+    session.install(".")
+    session.run("python", "bench/gate.py", *session.posargs)
 
 
 @nox.session

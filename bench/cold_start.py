@@ -2,16 +2,20 @@
 
 Every way of starting us takes its turn in every round, so that a machine that is busy for a while is so for all. Each
 start is measured from the moment at which the command is called, as Lambda calls it, to the arrival of the handler's
-first `GET …/next`; the handler is a function under awslambdaric, of the interpreter that runs this. Then the memory
-that we hold is read, and all of it is killed.
+first `GET …/next`. Then the memory that we hold is read, and all of it is killed.
 
-`python bench/cold_start.py --layers FOLDER`: the folder has the zips that `nox -s layer` builds. Linux only; with
-strace it also tells which step takes how long.
+The handlers are what users have: a client in C that does nothing else (`first_poll.c`), a function under awslambdaric
+of the interpreter that runs this, one that imports boto3, and one under aws-lambda-ric in Node.
+
+`python bench/cold_start.py --layers FOLDER --parts FOLDER`: the first has the executables that `nox -s layer` builds,
+the second Node and its client, from `python -m tests.interop.obtain`; without it Node is left out. `--peer
+NAME=COMMAND` adds any other way of starting, such as a version before. Linux only.
 """
 
 import argparse
+import importlib.util
 import os
-import shutil
+import shlex
 import signal
 import socket
 import statistics
@@ -19,16 +23,24 @@ import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
 
-ROUNDS = 40
+ROUNDS = 30
 PATIENCE_SECONDS = 30
 COMMAND = "AWS_LAMBDA_POST_RUNNER_COMMAND"
+OF_LAMBDA = {
+    "AWS_LAMBDA_FUNCTION_NAME": "bench",
+    "AWS_LAMBDA_FUNCTION_VERSION": "1",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+    "AWS_LAMBDA_LOG_GROUP_NAME": "bench",
+    "AWS_LAMBDA_LOG_STREAM_NAME": "bench",
+    "AWS_REGION": "eu-west-1",
+}
+"""What aws-lambda-ric asks for."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,15 @@ class Way:
     name: str
     before: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Handler:
+    """What is started, with what it needs in its environment."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -93,12 +114,19 @@ def forget(files: Sequence[Path]) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def start(way: Way, handler: Sequence[str], api: RuntimeApi, cpu: int | None) -> tuple[float, int]:
+def start(way: Way, handler: Handler, api: RuntimeApi, cpu: int | None) -> tuple[float, int]:
     """Start the handler this way, on one processor if one is named; return the seconds and the KiB that it took."""
     pinned = ("taskset", "--cpu-list", str(cpu)) if cpu is not None else ()
-    environment = {**os.environ, "AWS_LAMBDA_RUNTIME_API": api.address, COMMAND: "true"}
+    environment = {
+        **os.environ,
+        **handler.environment,
+        "AWS_LAMBDA_RUNTIME_API": api.address,
+        COMMAND: "true",
+    }
     before = time.monotonic()
-    process = subprocess.Popen([*pinned, *way.before, *handler], env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        [*pinned, *way.before, *handler.command], env=environment, start_new_session=True
+    )
     try:
         arrived, connection = api.await_poll()
         time.sleep(0.05)  # for the memory: what is done after the poll has been sent on
@@ -110,32 +138,52 @@ def start(way: Way, handler: Sequence[str], api: RuntimeApi, cpu: int | None) ->
     return arrived - before, resident
 
 
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a layer, and return its executable."""
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(folder)
-    executable = folder / "aws-lambda-post-runner"
-    executable.chmod(0o755)
-    return executable
-
-
-def ways(layers: Path, folder: Path, machine: str) -> list[Way]:
-    """Without us, as a plain installation, and with each of the layers that run here."""
-    (native,) = layers.glob(f"*-{machine}.zip")
-    (modules,) = layers.glob("*-python.zip")
-    executable = unpack(native, folder / "native")
-    launcher = unpack(modules, folder / "python")
-    compiled = launcher.parent / "aws-lambda-post-runner.d" / f"{sys.implementation.cache_tag}.bin"
+def ways(layers: Path, machine: str, peers: Sequence[str]) -> list[Way]:
+    """Without us, with the executable, as a plain installation, and with each peer."""
+    (executable,) = (path for path in layers.glob(f"*-{machine}") if os.access(path, os.X_OK))
+    others = []
+    for peer in peers:
+        name, _, command = peer.partition("=")
+        words = tuple(shlex.split(command))
+        files = tuple(Path(word) for word in words if Path(word).is_file())
+        others.append(Way(name, words, files))
     return [
         Way("without us"),
-        Way("self-contained layer", (str(executable),), (executable,)),
-        Way("Python layer", (sys.executable, "-ISB", str(launcher)), (launcher, compiled)),
+        Way("executable", (str(executable.resolve()),), (executable,)),
         Way("plain installation", (sys.executable, "-m", "aws_lambda_post_runner")),
+        *others,
     ]
 
 
+def handlers(folder: Path, parts: Path | None) -> Iterator[Handler]:
+    """Make the handlers in the folder."""
+    client = folder / "first_poll"
+    source = Path(__file__).parent / "first_poll.c"
+    subprocess.run(["cc", "-O2", str(source), "-o", str(client)], check=True)
+    yield Handler("C client", (str(client),))
+
+    python = (sys.executable, "-m", "awslambdaric", "app.handler")
+    answer = "def handler(event, context):\n    return event\n"
+    for name, before in (("awslambdaric", ""), ("awslambdaric, imports boto3", "import boto3\n")):
+        if before and importlib.util.find_spec("boto3") is None:
+            continue
+        task = folder / name.partition(" ")[2] / "task"
+        task.mkdir(parents=True)
+        (task / "app.py").write_text(before + answer, encoding="utf-8")
+        path = os.pathsep.join(filter(None, [str(task), os.environ.get("PYTHONPATH", "")]))
+        yield Handler(name, python, {"PYTHONPATH": path})
+
+    if parts is not None:
+        (folder / "app.js").write_text("exports.handler = async (event) => event;\n", encoding="utf-8")
+        client = parts / "node_modules" / "aws-lambda-ric" / "index.mjs"
+        environment = {"LAMBDA_TASK_ROOT": str(folder), "_HANDLER": "app.handler", **OF_LAMBDA}
+        yield Handler(
+            "aws-lambda-ric, Node 24", (str(parts / "node24" / "bin" / "node"), str(client)), environment
+        )
+
+
 def measure(
-    all_ways: Sequence[Way], handler: Sequence[str], rounds: int, *, cpu: int | None, cold: bool
+    all_ways: Sequence[Way], handler: Handler, rounds: int, *, cpu: int | None, cold: bool
 ) -> dict[str, Figures]:
     """Start the handler in each way in turn, in that many rounds; `cold`: our files are not in memory."""
     api = RuntimeApi()
@@ -151,95 +199,60 @@ def measure(
     return figures
 
 
-# The steps of a start, each ended by a system call: a word of the line that strace writes, and which such line it is.
-STEPS = (
-    ("the interpreter, settings and trio are loaded", "epoll_create1(", -1),
-    ("trio runs, the listener listens", "listen(", 0),
-    ("a thread is started, and forks", "CLONE_VFORK", 0),
-    ("the handler is executed", "execve(", 1),
-    ("the handler boots, meanwhile we import the relay", "GET /2018-06-01/runtime/invocati", 0),
-    ("its poll is sent on to the Runtime API", "GET /2018-06-01/runtime/invocati", 1),
-)
+CONDITIONS: dict[str, tuple[int | None, bool]] = {
+    "two cores": (None, False),
+    "one core": (0, False),
+    "two cores, our file not in memory": (None, True),
+    "one core, our file not in memory": (0, True),
+}
 
 
-def waterfall(way: Way, handler: Sequence[str], trace: Path) -> list[float]:
-    """Start the handler this way once, under strace; return the seconds at which each step was done."""
-    calls = "execve,epoll_create1,listen,vfork,clone,clone3,sendto,write"
-    strace = ("strace", "-f", "--seccomp-bpf", "-ttt", "-e", f"trace={calls}", "-o", str(trace))
-    start(Way(way.name, (*strace, *way.before)), handler, RuntimeApi(), None)
-    lines = [line for line in trace.read_text(encoding="utf-8").splitlines() if " resumed>" not in line]
-
-    def at(word: str, which: int) -> float:
-        return float([line for line in lines if word in line][which].split()[1])
-
-    return [at(word, which) - at("execve(", 0) for _, word, which in STEPS]
-
-
-def draw(moments: Sequence[float]) -> str:
-    """Draw the steps of a start below each other, a character for a millisecond."""
-    bars, before = [], 0.0
-    for (name, _, _), moment in zip(STEPS, moments, strict=True):
-        took = moment - before
-        bars.append(
-            f"{took * 1000:5.1f} ms  {' ' * round(before * 1000)}{'█' * max(1, round(took * 1000))}  {name}"
-        )
-        before = moment
-    return "\n".join(bars)
+def tell(handler: Handler, all_ways: Sequence[Way], conditions: Mapping[str, Mapping[str, Figures]]) -> None:
+    """Print the table of one handler."""
+    plain = all_ways[0].name
+    without = [f"{figures[plain].milliseconds:.1f}" for figures in conditions.values()]
+    rows = [[plain, *without, ""]]
+    for way in all_ways[1:]:
+        added = [
+            f"+{figures[way.name].milliseconds - figures[plain].milliseconds:.1f}"
+            for figures in conditions.values()
+        ]
+        memory = statistics.median(conditions["two cores"][way.name].resident_kib) * 1024 / 1e6
+        rows.append([way.name, *added, f"{memory:.1f}"])
+    print(report.table([handler.name, *conditions, "resident MB"], rows), end="\n\n", flush=True)
 
 
 def main() -> None:
-    """Measure under each condition, and tell."""
+    """Measure each handler under each condition, and tell."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--layers", type=Path, default=Path("dist"), help="folder with the zips")
+    parser.add_argument("--layers", type=Path, default=Path("dist"), help="folder with the executables")
+    parser.add_argument("--parts", type=Path, help="folder with Node and aws-lambda-ric")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another way")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="starts of each way under each condition")
     parser.add_argument("--json", type=Path, help="file for the figures")
     chosen = parser.parse_args()
     machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / "app.py").write_text("def handler(event, context):\n    return event\n", encoding="utf-8")
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(
-            os.pathsep
-        )
-        handler = [sys.executable, "-m", "awslambdaric", "app.handler"]
-        all_ways = ways(chosen.layers, folder, machine)
-        conditions = {
-            "two cores": measure(all_ways, handler, chosen.rounds, cpu=None, cold=False),
-            "one core": measure(all_ways, handler, chosen.rounds, cpu=0, cold=False),
-            "two cores, our files not in memory": measure(
-                all_ways, handler, chosen.rounds, cpu=None, cold=True
-            ),
-            "one core, our files not in memory": measure(all_ways, handler, chosen.rounds, cpu=0, cold=True),
-        }
-        traces = chosen.rounds // 2 if shutil.which("strace") else 0
-        traced = [waterfall(all_ways[1], handler, folder / "trace") for _ in range(traces)]
+    all_ways = ways(chosen.layers, machine, chosen.peer)
     print(report.machine())
-    print(f"Milliseconds until the first poll, medians of {chosen.rounds}; + is what we add.\n")
-    rows = []
-    for way in all_ways[1:]:
-        cells = [
-            f"+{figures[way.name].milliseconds - figures[all_ways[0].name].milliseconds:.1f}"
-            for figures in conditions.values()
-        ]
-        memory = statistics.median(conditions["two cores"][way.name].resident_kib) / 1000 * 1.024
-        rows.append([way.name, *cells, f"{memory:.1f}"])
-    without = [f"{figures[all_ways[0].name].milliseconds:.0f}" for figures in conditions.values()]
-    print(report.table(["", *conditions, "resident MB"], [[all_ways[0].name, *without, ""], *rows]))
-    if traced:
-        print(f"\nA start of the {all_ways[1].name}, under strace, which adds some milliseconds:\n")
-        print(draw([statistics.median(moments) for moments in zip(*traced, strict=True)]))
-    report.write_json(
-        chosen.json,
-        {
-            condition: {
-                name: {"seconds": each.seconds, "resident_kib": each.resident_kib}
-                for name, each in figures.items()
+    print(f"Milliseconds until the first poll, medians of {chosen.rounds}; + is what is added.\n")
+    results = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for handler in handlers(Path(temporary), chosen.parts):
+            conditions = {
+                name: measure(all_ways, handler, chosen.rounds, cpu=cpu, cold=cold)
+                for name, (cpu, cold) in CONDITIONS.items()
             }
-            for condition, figures in conditions.items()
-        },
-    )
+            tell(handler, all_ways, conditions)
+            results[handler.name] = {
+                condition: {
+                    name: {"seconds": each.seconds, "resident_kib": each.resident_kib}
+                    for name, each in figures.items()
+                }
+                for condition, figures in conditions.items()
+            }
+    report.write_json(chosen.json, results)
 
 
 if __name__ == "__main__":

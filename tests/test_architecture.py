@@ -53,6 +53,7 @@ IMPORTS: dict[str, set[str]] = {
         "settings",
     },
     "proxy.polls": {
+        "invocation",
         "post.capture",
         "proxy.ask",
         "proxy.ends",
@@ -87,16 +88,40 @@ IMPORTS: dict[str, set[str]] = {
     "post.__init__": set(),
     "post.breaker": set(),
     "post.capture": set(),
-    "post.account": {"invocation"},
-    "post.metrics": {"post.account", "post.retry", "settings"},
+    "post.account": {"invocation", "post.attempts"},
+    "post.attempts": {
+        "invocation",
+        "post.breaker",
+        "post.capture",
+        "post.cutting",
+        "post.retry",
+        "report",
+        "settings",
+        "trio",
+    },
+    "post.cutting": {"trio"},
+    "post.metrics": {"post.account", "post.retry", "report", "settings"},
     "post.retry": {"invocation"},
     "post.span": set(),
-    "post.work": {"invocation", "post.account", "report", "settings", "trio"},
+    "post.spans": {"post.account", "post.span", "report", "trio"},
+    "post.work": {
+        "invocation",
+        "post.account",
+        "post.attempts",
+        "post.cutting",
+        "post.retry",
+        "report",
+        "settings",
+        "trio",
+    },
     "post.session": set(),
+    "post.quiet": {"post.session"},
+    "post.settle": {"post.quiet", "trio"},
     "post.stdin": set(),
     "post.command": {
         "exits",
         "invocation",
+        "post.attempts",
         "post.capture",
         "post.session",
         "post.stdin",
@@ -114,10 +139,15 @@ IMPORTS: dict[str, set[str]] = {
         "handler",
         "invocation",
         "origin",
+        "post.attempts",
         "post.command",
         "post.metrics",
+        "post.settle",
+        "post.span",
+        "post.spans",
         "post.work",
         "proxy.door",
+        "proxy.export",
         "proxy.relay",
         "report",
         "runtime_api",
@@ -140,10 +170,10 @@ IMPORTS: dict[str, set[str]] = {
     "entry": {"__init__", "build", "cli.app", "drop_in", "runtime_api"},
     "__main__": {"entry"},
 }
-"""What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer` and
-`pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
+"""What each room of the run path imports of the others and of other people's packages. `cli`, `dev`, `layer`,
+`release` and `pytest_plugin` are not on the run path: only `entry` knows the way to the first of them."""
 
-OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "pytest_plugin")
+OFF_THE_RUN_PATH = ("cli", "dev", "layer", "recipes", "release", "pytest_plugin")
 FOR_PEOPLE = {"typer", "rich", "click", "pydantic"}
 
 

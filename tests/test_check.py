@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,62 @@ def test_what_is_worth_a_thought_is_no_error(config: FunctionConfig, words: str)
     [finding] = findings(config)
     assert not finding.is_error
     assert words in finding.text
+
+
+CUSTOM: dict[str, object] = {
+    "Runtime": "custom",
+    "RuntimeConfig": {"RuntimeArn": "arn:…:runtime/ours", "RuntimeAlias": "prod"},
+}
+
+
+@pytest.mark.parametrize(
+    ("properties", "variables", "is_error", "words"),
+    [
+        (
+            CUSTOM,
+            {},
+            False,
+            "starts only if the runtime's image starts it: `template runtime` makes one that does",
+        ),
+        (
+            CUSTOM,
+            {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/other"},
+            False,
+            "starts only if the runtime's image starts it",
+        ),
+        (CUSTOM | {"Layers": ["arn"]}, WRAPPED, False, "is heeded if the runtime's bootstrap heeds it"),
+        ({"Runtime": "custom"}, {}, True, "RuntimeConfig has no RuntimeArn and no RuntimeAlias"),
+        (CUSTOM | {"RuntimeConfig": {"RuntimeArn": "arn"}}, {}, True, "RuntimeConfig has no RuntimeAlias"),
+        (
+            CUSTOM | {"Runtime": "python3.13"},
+            {},
+            True,
+            "goes with Runtime: custom alone, and Runtime is python3.13",
+        ),
+    ],
+)
+def test_a_customer_managed_runtime_is_known(
+    properties: dict[str, object], variables: dict[str, str], *, is_error: bool, words: str, tmp_path: Path
+) -> None:
+    found = findings(customer_managed(tmp_path, properties, GOOD | variables))
+    assert [each for each in found if words in each.text and each.is_error is is_error]
+    assert is_error or not [each for each in found if each.is_error]
+
+
+def test_a_runtime_config_that_only_the_deployment_knows_is_taken_to_be_right(tmp_path: Path) -> None:
+    config = customer_managed(tmp_path, {**CUSTOM, "RuntimeConfig": {"Fn::If": ["a", {}, {}]}}, GOOD)
+    assert not [each for each in findings(config) if each.is_error]
+
+
+def customer_managed(
+    folder: Path, properties: Mapping[str, object], variables: dict[str, str]
+) -> FunctionConfig:
+    file = folder / "template.json"
+    usual = {"Timeout": 30, "Environment": {"Variables": {**variables, f"{PREFIX}COMMAND": "true"}}}
+    resource = {"Type": "AWS::Serverless::Function", "Properties": {**usual, **properties}}
+    file.write_text(json.dumps({"Resources": {"F": resource}}))
+    [config] = read_file(file)
+    return config
 
 
 def test_a_function_whose_prefix_is_misspelt_concerns_us() -> None:

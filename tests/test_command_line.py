@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aws_lambda_post_runner import __version__
-from aws_lambda_post_runner.settings import VARIABLES
+from aws_lambda_post_runner.settings import VARIABLES, Mode
 
 PATIENCE = 30
 
@@ -107,6 +107,52 @@ def test_every_setting_is_a_flag_of_run() -> None:
         assert variable.full_name in text
 
 
+@pytest.mark.parametrize("command", ["run", "dev", "invoke", "check", "template"])
+def test_each_help_has_an_example_and_names_for_values(command: str) -> None:
+    text = run(command, "--help", COLUMNS="200").stdout
+    assert f"Example: aws-lambda-post-runner {command} " in text
+    of_switches = [line for line in text.splitlines() if "bool>" in line and "--help" not in line]
+    assert not of_switches
+    assert "TEXT" not in text
+
+
+def test_help_has_every_mode() -> None:
+    text = run("run", "--help", COLUMNS="200").stdout
+    assert all(mode.value in text for mode in Mode)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("dev --mode After", "AfterError"),
+        ("run --mode AfterError,", "AfterError,OnRequest"),
+        ("template sam --runtime nodejs", "nodejs24.x"),
+        ("template ", "terraform"),
+        ("invoke --example ", "sqs"),
+        ("dev --log-level ", "debug"),
+    ],
+)
+def test_a_shell_can_complete_values(words: str, value: str) -> None:
+    line = f"aws-lambda-post-runner {words}"
+    completing = {
+        "_AWS_LAMBDA_POST_RUNNER_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    code = (
+        "import sys; from aws_lambda_post_runner.cli.app import app; app(prog_name='aws-lambda-post-runner')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | completing,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert value in done.stdout.split()
+
+
 def test_without_words_we_say_what_we_do() -> None:
     ended = run()
     assert "Run work after an AWS Lambda function has answered" in ended.stdout
@@ -140,3 +186,19 @@ def test_a_build_without_the_command_line_says_so() -> None:
     )
     assert ended.returncode == 2
     assert "this build (source) only runs handlers" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dev", "--event", "{}", "--svg", "/no/such/folder/" + "x" * 80 + "/timeline.svg", "--", "true"],
+        ["template", "sam", "--command", "true", "--mode", "never"],
+    ],
+    ids=["dev", "template"],
+)
+def test_what_is_wrong_is_one_line_where_nobody_sits_at_a_terminal(words: list[str]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert [line for line in done.stderr.splitlines() if line.startswith("Error: Invalid value for ")]
+    assert "│" not in done.stderr

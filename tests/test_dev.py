@@ -472,6 +472,23 @@ def test_watch_starts_the_handler_anew_when_a_source_changes_and_sends_the_event
         assert process.wait(LIMIT_S) == 128 + signal.SIGINT
 
 
+async def invoke_right_after_a_restart() -> list[bytes]:
+    options = Options(HANDLER, environ=environ())
+    async with open_session(options, Recorder(ignore), await listen(0)) as session:
+        answers = []
+        with trio.fail_after(LIMIT_S):
+            for _ in range(3):
+                answers.append((await session.invoke(b'{"do": "tell pid"}')).body)
+                await session.wait_ended()
+                await session.environments.restart()
+        return answers
+
+
+def test_an_event_that_comes_while_the_handler_is_started_anew_is_the_new_ones() -> None:
+    answers = trio.run(invoke_right_after_a_restart)
+    assert len(set(answers)) == 3
+
+
 def test_the_key_r_starts_the_handler_anew() -> None:
     controller, terminal = pty.openpty()
     with subprocess.Popen(

@@ -105,6 +105,26 @@ def test_what_failed_is_marked_in_its_lane_also_when_folded() -> None:
     assert failed == ["✗#41-50"]
 
 
+def test_the_start_of_the_handler_is_seen_though_many_wait_for_it_in_the_same_lane() -> None:
+    blocks = [block(number, 1000.0) for number in range(1, 101)]
+    for each in blocks:
+        each.handed = 1003.0
+    blocks[0].init_began, blocks[0].ready = 1000.0, 1003.0
+    kinds = [bar.kind for bar in chart_of(blocks, 1010.0).lanes[0].bars]
+    assert kinds.index("init") > max(at for at, kind in enumerate(kinds) if kind == "queued")
+
+
+def test_a_pictures_legend_names_what_is_in_it() -> None:
+    first, second = block(1, 1000.0), block(2, 1004.0)
+    second.frozen = (1003.0, 1004.0)
+    short = draw_svg([Panel("", "", chart_of([first, second], 1010.0))])
+    late = block(2, 4600.0)
+    late.frozen = (1003.0, 4600.0)
+    long = draw_svg([Panel("", "", chart_of([first, late], 4610.0))])
+    assert "</tspan> frozen" in short
+    assert "cut short" in long
+
+
 def test_nothing_is_an_empty_axis() -> None:
     assert lines(chart_of([], 0))[-1].startswith("▲")
 

@@ -324,3 +324,35 @@ def test_on_managed_instances_a_late_invocation_fails_and_the_handler_lives_on(s
     assert late.json()["errorType"] == "Sandbox.Timedout"
     assert function.invoke({"n": 2}).json() == {"n": 2}
     assert how_often(function, "environment-started") == 1
+
+
+def test_past_its_timeout_what_lambda_would_kill_is_shown(start: Start) -> None:
+    """What a command before the timeout has left running; that the handler is killed goes without saying."""
+    variables = {f"{PREFIX}MODE": "BeforeTimeout", f"{PREFIX}MARGIN": "4s"}
+    function = start(replace(options("sleep 600 &", **variables), timeout_s=5))
+    late = function.invoke({"do": "sleep", "seconds": 600})
+    block = function.wait_complete(late.request_id, LIMIT_S)
+    assert block.command["outcome"] == "timeout"
+    assert block.failures == ["the function timed out", "Lambda would have killed: sleep 600"]
+
+
+def test_the_metrics_say_what_the_timeline_shows(start: Start) -> None:
+    """The post work has the command within it, and lies, with the answer, between the event and the next poll."""
+    function = start(options("sleep 0.5", **{f"{PREFIX}METRICS": "emf", f"{PREFIX}TIMEOUT": "10s"}))
+    blocks = []
+    for number in range(3):
+        answer = function.invoke({"n": number})
+        assert answer.post_work() is not None
+        blocks.append(function.wait_complete(answer.request_id, LIMIT_S))
+    lines = [json.loads(line) for line in function.output if '"PostMs"' in line]
+    assert [line["requestId"] for line in lines] == [block.request_id for block in blocks]
+    for block, line in zip(blocks, lines, strict=True):
+        assert block.handed is not None
+        assert block.command_began is not None
+        assert block.command_ended is not None
+        assert block.ended is not None
+        command, whole = block.command_ended - block.command_began, block.ended - block.handed
+        assert command * 1000 - 1 <= line["PostMs"]
+        assert line["AnswerMs"] + line["PostMs"] <= whole * 1000 + 1
+        assert 0 < line["HeldMs"] <= line["PostMs"]
+        assert line["BudgetLeftMs"] == pytest.approx(10_000 - line["PostMs"], abs=5)

@@ -150,6 +150,22 @@ def test_an_invocation_that_had_to_wait_for_its_turn_shows_it() -> None:
     assert "·" in line(block, "queued")
 
 
+def test_a_command_that_was_run_again_is_one_bar_and_its_fallback_another() -> None:
+    failed = WELL | {"exitStatus": 3}
+    again: list[Told] = [
+        ("post-command-started", 12.0, {"pid": 1}),
+        ("post-command-started", 12.5, {"pid": 2}),
+        ("post-command-ended", 13.0, failed),
+        ("fallback-command-started", 13.0, {"pid": 3}),
+        ("fallback-command-ended", 13.25, failed),
+        ("ended", 13.5, {"how": "polled"}),
+    ]
+    [block] = told(*COLD[:6], *again).done
+    assert "1.00 s, exit 3" in line(block, "post work")
+    assert "250 ms, exit 3" in line(block, "fallback")
+    assert block.failures == ["the post command: exit 3", "the fallback command: exit 3; the work is lost"]
+
+
 def test_what_the_handler_waited_for_is_a_bar_too() -> None:
     waits = ("waits-ended", 13.5, {"expired": 0})
     [block] = told(*COLD[:6], waits, ("ended", 13.5, {"how": "polled"})).done
@@ -181,3 +197,23 @@ def test_a_streamed_answer_says_when_its_first_byte_came_and_how_many_parts_ther
     parts: list[Told] = [("answer-part", 11.5, {"bytes": 3}), ("answer-part", 11.9, {"bytes": 3})]
     [block] = told(*COLD[:4], *parts, *COLD[4:], *DONE[-2:]).done
     assert "first byte after 1.50 s, 2 parts" in line(block, "stream")
+
+
+def test_each_wait_that_has_a_name_is_a_bar_with_its_duration() -> None:
+    moments: list[Told] = [
+        ("wait-begun", 11.2, {"name": "send_mail"}),
+        ("wait-begun", 11.2, {"name": ""}),
+        ("wait-begun", 11.3, {"name": "send_mail"}),
+        ("wait-begun", 11.4, {"name": "a.very.long.name.of.a.function"}),
+        ("wait-ended", 12.2, {"name": "send_mail", "durationMs": 1000}),
+        ("wait-ended", 12.3, {"name": "", "durationMs": 1100}),
+        ("waits-ended", 13.4, {"expired": 2}),
+        ("ended", 13.5, {"how": "polled"}),
+    ]
+    [block] = told(*COLD[:6], *moments).done
+    bars = [(row.note, row.style) for row in rows(block, 100.0) if row.label == "wait"]
+    assert bars == [
+        ("send_mail 1.00 s", "yellow"),
+        ("send_mail 2.10 s, given up", "red"),
+        ("a.very.long.name.of.a.f… 2.00 s, given up", "red"),
+    ]

@@ -199,12 +199,11 @@ def test_the_handler_keeps_the_descriptors_that_we_inherited_but_the_observers_a
     telemetry, end = os.pipe()
     show = "echo shown: $(ls /proc/self/fd) $AWS_LAMBDA_POST_RUNNER_OBSERVER_FD"
     handler = WAITING_HANDLER[2].replace("read", f"{show}; read")
-    runner = start(["sh", "-c", handler], COMMAND=show, descriptors=[end])
+    runner = start(["sh", "-c", handler], COMMAND=show.replace("shown", "command"), descriptors=[end])
+    usual = {"0", "1", "2", "3"}  # 3 is how ls reads the folder
+    of_the_handler = set(runner.await_output("shown: ").split()[1:]) - usual
     runner.connect().answer("any")
-    assert runner.stdout is not None
-    shown = [runner.stdout.await_line(lambda line: line.startswith("shown: "), nth=nth) for nth in (1, 2)]
-    usual = {"shown:", "0", "1", "2", "3"}  # 3 is how ls reads the folder
-    of_the_handler, of_the_command = (set(line.split()) - usual for line in shown)
+    of_the_command = set(runner.await_output("command: ").split()[1:]) - usual
     assert of_the_handler == {str(end)}
     assert of_the_command == set()
     os.close(telemetry)

@@ -4,7 +4,9 @@ import ast
 import asyncio
 import contextvars
 import datetime as dt
+import functools
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -205,6 +207,91 @@ def test_of_two_invocations_in_flight_each_is_named(
         handler.answer(request_id)
         stage.runner.await_event("post-command-ended", request_id)
         assert (tmp_path / request_id).read_text() == f"for {request_id}\n"
+
+
+ONE_OF_TWO = """
+import socket, sys
+import post_runner
+connections = [socket.create_connection(sys.argv[1].split(":")) for _ in range(int(sys.argv[2]))]
+for connection in connections:
+    connection.sendall(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    print(connection.recv(65536).lower().partition(b"request-id: ")[2].split()[0].decode(), flush=True)
+print(post_runner.work("mine"), flush=True)
+input()
+"""
+"""A process that polls on so many connections, and then hands over work without saying for which invocation."""
+
+
+class Worker:
+    """One of the processes of a runtime client for several invocations at once."""
+
+    def __init__(self, stage: Stage, connections: int = 1) -> None:
+        address = "{}:{}".format(*stage.runner.address)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ONE_OF_TWO, address, str(connections)],
+            env={**os.environ, ADDRESS: address, "AWS_LAMBDA_MAX_CONCURRENCY": "2"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self._process.communicate("\n", timeout=PATIENCE)
+
+
+def test_of_two_processes_each_hands_over_work_for_its_own_invocation(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    stage = prepare(MODE="OnRequest", environment={"AWS_LAMBDA_MAX_CONCURRENCY": "2"})
+    stage.run_after(f'cat > {tmp_path}/"$AWS_LAMBDA_POST_RUNNER_REQUEST_ID"')
+    other = stage.next_invocation(stage.runner.connect())
+    mine = stage.runtime_api.invoke()
+    worker = Worker(stage)
+    assert worker.read() == mine
+    assert worker.read() == "True"
+    handler = stage.runner.connect()
+    handler.answer(other)
+    handler.answer(mine)
+    stage.runner.await_event("post-command-ended", mine)
+    assert (tmp_path / mine).read_text() == "mine\n"
+    assert stage.runner.events("post-command-ended", other) == []
+    worker.end()
+
+
+def test_a_process_with_two_invocations_has_to_say_which_it_means(prepare: Prepare) -> None:
+    stage = prepare(MODE="OnRequest", environment={"AWS_LAMBDA_MAX_CONCURRENCY": "2"})
+    ids = {stage.runtime_api.invoke() for _ in range(2)}
+    worker = Worker(stage, connections=2)
+    assert {worker.read(), worker.read()} == ids
+    assert worker.read() == "False"
+    worker.end()
+
+
+# Python, what waits are called
+
+
+def test_a_wait_is_called_what_it_is_called_in_python() -> None:
+    async def coroutine() -> None: ...
+
+    thread = threading.Thread(name="archive")
+    unnamed: Future[None] = Future()
+    running = coroutine()
+    here = "test_a_wait_is_called_what_it_is_called_in_python.<locals>"
+    things = [sleep_long, functools.partial(sleep_long), thread, unnamed, running]
+    names = ["sleep_long", "sleep_long", "archive", "", f"{here}.coroutine"]
+    assert [_waits.name_of(each) for each in things] == names
+    running.close()
+
+
+def test_the_name_of_a_wait_is_sent(runtime_api: FakeRuntimeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, runtime_api.address)
+    with post_runner.hold(name="archive"):
+        pass
+    assert runtime_api.await_whole_request("/wait").body == b'{"name": "archive"}'
 
 
 # Python: what fails, and what cannot be
@@ -557,6 +644,12 @@ def test_the_helper_is_written_for_the_pythons_that_lambda_still_has() -> None:
 
 
 # Node
+
+
+def test_the_package_for_node_has_our_version() -> None:
+    described = json.loads((NODE_HELPER / "package.json").read_text())
+    assert described["version"] == aws_lambda_post_runner.__version__
+
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 

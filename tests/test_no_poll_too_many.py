@@ -5,7 +5,9 @@ import socket
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
+from aws_lambda_post_runner.invocation import Budget, Invocations, Settled
+from aws_lambda_post_runner.post.attempts import Course
+from aws_lambda_post_runner.post.cutting import Cutting
 from aws_lambda_post_runner.post.work import PostWork
 from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.relay import Relay
@@ -17,7 +19,7 @@ from .fake_runtime_api import NEXT, PATIENCE, FakeRuntimeApi
 POLL = f"GET {NEXT} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
 
-async def no_command(settled: Settled, _budget: Budget, _scope: trio.CancelScope) -> Ending:
+async def no_command(settled: Settled, _budget: Budget, _cutting: Cutting) -> Course:
     raise AssertionError(settled)
 
 

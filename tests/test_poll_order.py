@@ -63,6 +63,23 @@ def test_a_poll_that_comes_before_the_acknowledgement_waits_for_it_and_for_the_c
     assert poll.received >= stage.runner.await_event("post-command-ended")["time"]
 
 
+def test_a_poll_that_comes_before_the_answer_has_a_connection_waits_for_both(
+    stage: Stage, gate: Gate
+) -> None:
+    """aws-lambda-ric 4 polls at once when a streaming handler throws, and opens the connection for its answer then."""
+    stage.run_after(gate.wait)
+    polling = stage.runner.connect()
+    request_id = stage.next_invocation(polling)
+    polling.send_poll()
+    stage.runner.await_event("poll-held")
+    send_answer(stage.runner.connect(), request_id, chunked=True)
+    stage.runner.await_event("post-command-started", request_id)
+    assert len(stage.runtime_api.to(NEXT)) == 1
+    gate.release()
+    poll = stage.runtime_api.await_request(NEXT, nth=2)
+    assert poll.received >= stage.runner.await_event("post-command-ended")["time"]
+
+
 @pytest.mark.parametrize("gap_ms", GAPS_MS)
 def test_a_poll_on_a_new_connection_does_not_overtake_the_answer_either(stage: Stage, gap_ms: float) -> None:
     stage.run_after(":")
@@ -78,6 +95,44 @@ def test_a_poll_on_a_new_connection_does_not_overtake_the_answer_either(stage: S
         assert polling.read_event() == "by-the-way"
         answering.close()
         polling.close()
+
+
+def test_a_poll_that_comes_with_its_answer_on_one_connection_waits_for_the_command(
+    stage: Stage, gate: Gate
+) -> None:
+    stage.run_after(gate.wait)
+    handler = stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    answer = f"POST {answer_path(request_id)} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}"
+    handler.send(f"{answer}GET {NEXT} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert handler.read_response().status == 202
+    stage.runner.await_event("poll-held")
+    stage.runner.await_event("post-command-started", request_id)
+    assert len(stage.runtime_api.to(NEXT)) == 1
+    gate.release()
+    poll = stage.runtime_api.await_request(NEXT, nth=2)
+    assert poll.received >= stage.runner.await_event("post-command-ended")["time"]
+
+
+def test_a_poll_after_an_answer_whose_acknowledgement_nobody_awaits_waits_for_both(
+    stage: Stage, gate: Gate
+) -> None:
+    late = Late()
+    stage.runtime_api.plan("/response", late)
+    stage.run_after(gate.wait)
+    answering = stage.runner.connect()
+    request_id = stage.next_invocation(answering)
+    send_answer(answering, request_id, chunked=False)
+    stage.runtime_api.await_whole_request("/response")
+    answering.close()
+    stage.runner.connect().send_poll()
+    stage.runner.await_event("poll-held")
+    late.go_on()
+    stage.runner.await_event("post-command-started", request_id)
+    assert len(stage.runtime_api.to(NEXT)) == 1
+    gate.release()
+    poll = stage.runtime_api.await_request(NEXT, nth=2)
+    assert poll.received >= stage.runner.await_event("post-command-ended")["time"]
 
 
 def test_a_poll_goes_on_when_the_answer_before_it_is_refused(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Prepare, Start
+from .fake_runtime_api import answer_path
 from .running import PREFIX, Stage, wait_until
 
 RUNNABLE_AND_FAULTY = """
@@ -26,7 +27,6 @@ sys.exit(entry.main())
 
 SIGNALS_THAT_END = sorted(
     {*range(1, 65)}
-    - {32, 33}  # the C library keeps these to itself
     - {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
     - {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 )
@@ -78,6 +78,24 @@ def test_an_error_type_that_the_locale_cannot_encode_reaches_the_command(
     handler.exchange("POST", f"/2018-06-01/runtime/invocation/{request_id}/error", document)
     assert stage.runner.await_event("post-command-ended", request_id)["exitStatus"] == 0
     assert (tmp_path / "type").read_text(encoding="utf-8") == "Größe.Überschritten☂"
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "☂"])
+def test_an_error_type_that_is_longer_than_any_variable_is_cut_and_the_command_runs(
+    stage: Stage, letter: str
+) -> None:
+    """Linux takes no variable of more than 128 KiB; the runtime clients take headers of a mebibyte."""
+    stage.run_after(f'printf "%s" "${PREFIX}ERROR_TYPE" > {stage.folder}/type')
+    handler = stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    too_long = letter * 200_000
+    document = json.dumps({"errorType": too_long[:20_000]}).encode()
+    headers = {"Lambda-Runtime-Function-Error-Type": too_long.encode().decode("latin-1")}
+    handler.exchange("POST", answer_path(request_id, "error"), document, headers)
+    assert stage.runner.await_event("post-command-ended", request_id)["exitStatus"] == 0
+    given = (stage.folder / "type").read_text(encoding="utf-8")
+    assert len(given) > 20_000
+    assert too_long.startswith(given)
 
 
 def test_a_report_that_cannot_be_written_is_lost_and_nothing_else(start: Start) -> None:

@@ -13,6 +13,8 @@ ESCAPES = {
     "a job of the shell's": "set -m; sleep 34 & sleep 34 & wait",
     "a deaf job of the shell's": "set -m; (trap '' TERM; sleep 34; sleep 34) & wait",
     "a session of a child's": "setsid sleep 34 & setsid -w sleep 34",
+    "an orphan with a session of its own": "(setsid sleep 34 &); sleep 34",
+    "one that is made when it has to stop": "trap 'setsid sleep 34 &' TERM; sleep 34 & sleep 34 & wait; true",
     "a session of a grandchild's": "(setsid sh -c 'sleep 34 & setsid sleep 34; true'; true) & sleep 34",
 }
 

@@ -25,5 +25,5 @@ def test_each_setting_stands_in_the_reference(variable: Variable[object]) -> Non
 def test_each_variable_of_the_command_stands_in_the_reference() -> None:
     invocation = Invocation("id", "", 1, "arn", "trace", "tenant")
     files = {"event": "/e", "response": "/r"}
-    for name in command_environment({}, Settled(invocation, Outcome.ERROR, "Error"), 1.0, files):
+    for name in command_environment({}, Settled(invocation, Outcome.ERROR, "Error"), 1.0, files, "failed"):
         assert f"| `{name}` |" in REFERENCE

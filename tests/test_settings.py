@@ -50,6 +50,7 @@ def test_the_command_alone_is_enough() -> None:
         (" AfterResponse , AfterError ", {Mode.AFTER_RESPONSE, Mode.AFTER_ERROR}),
         ("OnRequest,AfterError", {Mode.ON_REQUEST, Mode.AFTER_ERROR}),
         ("aftererror,", {Mode.AFTER_ERROR}),
+        ("BeforeTimeout", {Mode.BEFORE_TIMEOUT}),
     ],
 )
 def test_modes_may_be_several_with_spaces(text: str, modes: set[Mode]) -> None:
@@ -61,6 +62,17 @@ def test_modes_may_be_several_with_spaces(text: str, modes: set[Mode]) -> None:
 )
 def test_durations_have_a_unit(text: str, seconds: float) -> None:
     assert settings_of(TIMEOUT=text).timeout == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["5/60s", " 5 / 1m "])
+def test_the_breaker_has_a_number_and_a_pause(text: str) -> None:
+    assert settings_of(BREAKER=text).breaker == (5, 60.0)
+
+
+def test_without_being_asked_for_nothing_is_skipped_or_run_again() -> None:
+    settings = settings_of()
+    assert (settings.breaker, settings.retries, settings.fallback_command) == (None, 0, "")
+    assert settings.metrics is False
 
 
 @pytest.mark.parametrize(("text", "size"), [("6MiB", 6 << 20), ("512KiB", 512 << 10), ("1000", 1000)])
@@ -85,10 +97,22 @@ def test_sizes_may_have_a_unit(text: str, size: int) -> None:
         ("CAPTURE_LIMIT", "6MB", ""),
         ("TIMEOUT", "9" * 400 + "s", ""),
         ("CAPTURE_LIMIT", "9" * 5000, ""),
+        ("BREAKER", "5", "the pause is missing"),
+        ("BREAKER", "0/60s", "it would skip every command"),
+        ("BREAKER", "5/60", "the unit is missing"),
+        ("BREAKER", "-1/60s", ""),
+        ("BREAKER", "/60s", ""),
+        ("RETRIES", "two", ""),
+        ("RETRIES", "-1", ""),
+        ("RETRIES", "1.5", ""),
+        ("FALLBACK_RESERVE", "soon", ""),
         ("METRICS", "emd", "did you mean emf?"),
+        ("SPANS", "oltp", "did you mean otlp?"),
         ("METRICS_NAMESPACE", "AWS/Lambda", "no namespace of one's own"),
         ("METRICS_NAMESPACE", "x" * 256, ""),
         ("METRICS_NAMESPACE", "a\tb", ""),
+        ("METRICS_NAMESPACE", "${b}", ""),
+        ("METRICS_NAMESPACE", ":b", "no namespace of one's own"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_valid(name: str, text: str, hint: str) -> None:

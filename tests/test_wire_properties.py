@@ -22,8 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Settled
+from aws_lambda_post_runner.invocation import Budget, Invocations, Settled
 from aws_lambda_post_runner.post import handler_api
+from aws_lambda_post_runner.post.attempts import Course
+from aws_lambda_post_runner.post.cutting import Cutting
 from aws_lambda_post_runner.post.work import PostWork
 from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.relay import Relay
@@ -101,7 +103,7 @@ async def send_pieces(stream: trio.SocketStream, pieces: Pieces, cushion: float 
         pass  # the relay has closed the connection
 
 
-async def no_command(settled: Settled, _budget: Budget, _scope: trio.CancelScope) -> Ending:
+async def no_command(settled: Settled, _budget: Budget, _cutting: Cutting) -> Course:
     raise AssertionError(settled)  # in mode WaitUntil there is none
 
 

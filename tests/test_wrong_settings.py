@@ -92,3 +92,19 @@ def test_we_end_though_there_is_no_runtime_api(start: Start, runtime_api: FakeRu
 def test_an_address_that_is_none_is_told_though_nobody_can_be_posted_to(start: Start, address: str) -> None:
     [line] = lines_of(start(COMMAND=":", runtime_api_at=address))
     assert f"AWS_LAMBDA_RUNTIME_API is {address!r}; valid: host:port" in line
+
+
+@pytest.mark.parametrize("number", ["77", "9" * 15])
+def test_an_observer_that_is_not_there_is_told_and_done_without(
+    start: Start, runtime_api: FakeRuntimeApi, number: str
+) -> None:
+    """The descriptor comes from `dev`; a variable that was left over must not keep the function from starting."""
+    runner = start(environment={PREFIX + "OBSERVER_FD": number}, COMMAND=":")
+    handler = runner.connect()
+    request_id = runtime_api.invoke()
+    assert handler.poll() == request_id
+    assert handler.answer(request_id).status == 202
+    runner.end_handler(5)
+    assert runner.wait() == 5
+    [line] = runner.said().splitlines()
+    assert f"{PREFIX}OBSERVER_FD is {number}, and no such descriptor is open; nobody is told" in line

@@ -1,3 +1,3 @@
 """Run work after an AWS Lambda function has answered, before Lambda freezes its execution environment."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

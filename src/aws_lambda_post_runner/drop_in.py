@@ -1,6 +1,6 @@
 """The form that layers and containers use: settings from the environment, the handler's command as arguments.
 
-Everything that runs before the handler is started costs a cold start, so nothing here imports the command line.
+Nothing here imports the command line, which the executable of the layers does not have.
 """
 
 import gc
@@ -8,8 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import trio
+
+from .exits import why_not_started
 from .first_process import run_as_child
 from .origin import given_environment, heed_what_python_ignores
+from .proxy.init_error import report_init_error
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
 from .settings import (
@@ -23,6 +27,7 @@ from .settings import (
     unknown_variables,
     wants_json,
 )
+from .supervisor import supervise
 
 EX_CONFIGURATION = 1
 
@@ -51,10 +56,6 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the handler `argv` under these settings; return the status to exit with."""
-    import trio
-
-    from .supervisor import supervise
-
     for line in unknown_variables(environment):
         Report(settings.level, json_log=settings.json_log).warn(line)
 
@@ -63,8 +64,6 @@ def run_with(settings: Settings, argv: Sequence[str], environment: Mapping[str, 
 
 
 def _take_our_place(argv: Sequence[str], environment: Mapping[str, str], report: Report) -> int:
-    from .exits import why_not_started
-
     wrapper = environment.get(NEXT_WRAPPER.full_name, "").strip()
     try:
         program = [*filter(None, [NEXT_WRAPPER.parse(wrapper)]), *argv]
@@ -82,10 +81,6 @@ def _take_our_place(argv: Sequence[str], environment: Mapping[str, str], report:
 
 def _refuse(error: SettingsError, environment: Mapping[str, str], report: Report) -> int:
     """Say what is wrong, on standard error and in the function's answer."""
-    import trio
-
-    from .proxy.init_error import report_init_error
-
     for line in unknown_variables(environment):
         report.warn(line)
     for line in error.lines:

@@ -2,12 +2,13 @@
 
 import os
 import sys
+from difflib import get_close_matches
 
 from . import __version__
 from .build import BUILD
 from .runtime_api import ADDRESS_VARIABLE
 
-COMMANDS = frozenset({"run", "dev", "invoke", "check", "template"})
+COMMANDS = frozenset({"run", "dev", "invoke", "check", "template", "verify"})
 """A first word that is one of these is ours; `run -- HANDLER` starts a handler of that name."""
 
 EX_NOT_FOUND = 127
@@ -38,21 +39,19 @@ def _nearly_ours(word: str) -> str:
     places = (word, *(f"{folder}/{word}" for folder in os.get_exec_path()))
     if ADDRESS_VARIABLE in os.environ or any(os.access(place, os.F_OK) for place in places):
         return ""
-    from difflib import get_close_matches  # only in trouble: it is slow to import
-
     meant = next(iter(get_close_matches(word, [*COMMANDS, "help", "version"], n=1)), "")
     return f"--{meant}" if meant in {"help", "version"} else meant
 
 
 def _run_handler(argv: list[str]) -> int:
-    from .drop_in import run  # a command of ours, `--version` first of all, does not need trio
+    from .drop_in import run  # noqa: PLC0415 - a command of ours is to work, and say what it is, without trio
 
     return run(argv, os.environ)
 
 
 def _run_command_line() -> int:
     try:
-        from .cli.app import app
+        from .cli.app import app  # noqa: PLC0415 - the executable of the layers does not have it
     except ModuleNotFoundError as error:
         print(
             f"aws-lambda-post-runner: this build ({BUILD}) only runs handlers, for it has no {error.name}; "
@@ -61,4 +60,4 @@ def _run_command_line() -> int:
         )
         return 2
     app()
-    return 0
+    raise AssertionError  # it ends with SystemExit, whatever was asked

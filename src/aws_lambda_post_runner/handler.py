@@ -32,6 +32,8 @@ async def start_handler(
     return process
 
 
-def _ignore(signals: Iterable[int]) -> None:
+def _ignore(
+    signals: Iterable[int],
+) -> None:  # pragma: no cover - in a child that is another program in the end
     for number in signals:
         signal.signal(number, signal.SIG_IGN)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -13,11 +13,28 @@ _DEADLINE_DIGITS = 15
 """13 will do until the year 2286."""
 
 
+_LONGEST_VALUE = 64 * 1024
+"""Bytes. Linux starts nothing with a variable of more than 128 KiB, name included (execve(2), MAX_ARG_STRLEN); the
+type of an error can be as long as a header."""
+
+
 class Outcome(Enum):
     """How the handler answered."""
 
     RESPONSE = "response"
     ERROR = "error"
+    TIMEOUT = "timeout"
+    """Not yet, and the function's timeout is near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that the handler asked us to wait for."""
+
+    name: str
+    """What the handler calls it; empty if it said nothing."""
+    began: float
+    """When it asked, in seconds since 1970."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,12 +51,18 @@ class Invocation:
     cold_start: bool = False
     handed_out_at: float | None = None
     """When the handler got its event, in seconds since 1970; None if we did not see that."""
+    answer_has_begun: bool = False
+    """Whether the handler has begun to send an answer, whatever became of it."""
     work: list[bytes] = field(default_factory=list)
     """What the handler handed over for the command's standard input."""
-    waits: set[str] = field(default_factory=set)
-    """Tokens of what the handler asked us to wait for and that has not ended."""
-    waited_for: bool = False
-    """Whether the handler ever asked us to wait for something."""
+    waits: dict[str, Wait] = field(default_factory=dict)
+    """What the handler asked us to wait for and that has not ended, by tokens."""
+    waits_begun: int = 0
+    """How often the handler asked us to wait for something."""
+    disarm: Callable[[], None] | None = None
+    """Stops what is timed by its deadline; called when it is not in flight any more. None: nothing is."""
+    given_to: int | None = None
+    """Where several are in flight, the handler's port of the connection that the event went to; None: not known."""
     captured: dict[str, list[bytearray] | None] = field(default_factory=dict)
     """By name, `event` or `response`: what the command is to get as a file; None if it was too much."""
 
@@ -73,9 +96,27 @@ class Ending:
     """What it should have got as a file and did not."""
 
     @property
+    def succeeded(self) -> bool:
+        """Whether it has done its work, as far as its end tells."""
+        return not (self.exit_status or self.signal or self.cut_off_by or self.problem)
+
+    @property
     def failed(self) -> bool:
         """Whether somebody should know."""
-        return bool(self.exit_status or self.signal or self.cut_off_by or self.problem or self.not_captured)
+        return not self.succeeded or bool(self.not_captured)
+
+
+@dataclass(frozen=True, slots=True)
+class WaitsEnding:
+    """How what the handler asked us to wait for has ended, all of one invocation."""
+
+    begun: int
+    expired: tuple[Wait, ...]
+    """Those that had to be given up."""
+    duration_ms: int
+    """From the end of the command, or else from the answer."""
+    cut_off_by: str = ""
+    """`timeout`, `deadline`, `shutdown`, or `exit` if the handler itself has ended; empty if none was given up."""
 
 
 class State(Enum):
@@ -122,15 +163,18 @@ class Invocations:
 
     def refuse(self, invocation: Invocation) -> None:
         """An answer to it was refused."""
+        _disarm(invocation)
         if invocation in self._states:
             self._states[invocation] = State.REFUSED
 
     def settle(self, invocation: Invocation) -> None:
         """It was answered, and its post work begins."""
+        _disarm(invocation)
         self._states[invocation] = State.SETTLED
 
     def end(self, invocation: Invocation) -> None:
         """It is over."""
+        _disarm(invocation)
         self._states.pop(invocation, None)
 
     def end_others(self, invocation: Invocation) -> None:
@@ -161,6 +205,13 @@ class Invocations:
         surplus = max(0, len(self.unanswered()) - self.LIMIT)
         for each in self.unanswered()[:surplus]:
             self.end(each)
+
+
+def _disarm(invocation: Invocation) -> None:
+    """From here on the environment may be frozen, and clocks leap when it is thawed."""
+    if invocation.disarm is not None:
+        invocation.disarm()
+        invocation.disarm = None
 
 
 def _read_event_head(headers: Mapping[bytes, bytes], *, cold_start: bool) -> Invocation:
@@ -216,11 +267,13 @@ def command_environment(
     settled: Settled,
     remaining: float | None,
     files: Mapping[str, str],
+    reason: str = "",
 ) -> dict[str, str]:
     """The handler's environment and, on top, what the command may want to know. Unknown things are left out.
 
-    `remaining` is in seconds; `files` has the captured files' paths by name. An unknown thing is taken out even
-    if the handler's environment has such a variable, or the command would take a stranger's value for its own.
+    `remaining` is in seconds; `files` has the captured files' paths by name, `reason` why a fallback command
+    runs. An unknown thing is taken out even if the handler's environment has such a variable, or the command would
+    take a stranger's value for its own. One that is too long for a variable is cut.
     """
     invocation = settled.invocation
     values = {
@@ -234,6 +287,7 @@ def command_environment(
         "COLD_START": "true" if invocation.cold_start else "false",
         "EVENT_FILE": files.get("event", ""),
         "RESPONSE_FILE": files.get("response", ""),
+        "FALLBACK_REASON": reason,
     }
     added = {PREFIX + name: value for name, value in values.items()}
     added[runtime_api.TRACE_VARIABLE] = invocation.trace_id
@@ -243,5 +297,8 @@ def command_environment(
 
 
 def _as_utf_8(text: str) -> str:
-    """The text that the process's locale, whichever it is, encodes to the UTF-8 of `text`."""
-    return os.fsdecode(text.encode(errors="surrogateescape"))
+    """The text that the process's locale, whichever it is, encodes to the UTF-8 of `text`, as far as it fits."""
+    encoded = text.encode(errors="surrogateescape")
+    if len(encoded) > _LONGEST_VALUE:
+        encoded = encoded[:_LONGEST_VALUE].decode(errors="ignore").encode()  # no half a character at the end
+    return os.fsdecode(encoded)

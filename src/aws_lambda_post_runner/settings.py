@@ -4,8 +4,10 @@ Each variable stands once, in VARIABLES, with what it means and what is valid. T
 README's table and `check` are made from the same rows.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -17,8 +19,8 @@ PREFIX = "AWS_LAMBDA_POST_RUNNER_"
 _DIGITS = 15
 """Of more digits no number here has any use, and int() and float() have trouble with hundreds of them."""
 
-_NAMESPACE_LIMIT = 255
-"""Characters that a namespace may have, which also must not begin with a colon
+_NAMESPACE = re.compile(r"[0-9A-Za-z.\-_/#: ]{0,255}")
+"""What a namespace may be made of, which also must not begin with a colon
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html)."""
 
 T = TypeVar("T")
@@ -32,6 +34,7 @@ class Mode(Enum):
     AFTER_ERROR = "AfterError"
     ON_REQUEST = "OnRequest"
     WAIT_UNTIL = "WaitUntil"
+    BEFORE_TIMEOUT = "BeforeTimeout"
 
 
 class Level(Enum):
@@ -90,19 +93,26 @@ class Settings:
     next_wrapper: str
     ambient: frozenset[str]
     """The frameworks in Node that are given a `waitUntil`."""
+    breaker: tuple[int, float] | None
+    """After how many failures in a row post commands are skipped, and for how long; None: they never are."""
+    retries: int
+    fallback_command: str
+    fallback_reserve: float
     metrics: bool
     """Whether each invocation gets a line of metrics."""
     metrics_namespace: str
+    spans: bool
+    """Whether post work of a traced invocation is sent as a span."""
     lambda_level: Level
     """From what level on Lambda itself keeps lines, where it can read their level."""
+    settle: float | None
+    """For how long an answer is followed by a settling time; None: by none."""
     max_concurrency: int | None
     """How many invocations can be in flight at once on Lambda Managed Instances; elsewhere None."""
     observer_fd: int | None
 
 
 def _nearest(word: str, words: list[str]) -> str:
-    from difflib import get_close_matches  # only in trouble: it is slow to import
-
     near = get_close_matches(word.casefold(), [each.casefold() for each in words], n=1)
     return next((each for each in words if near and each.casefold() == near[0]), "")
 
@@ -176,12 +186,34 @@ def _ambient(text: str) -> frozenset[str]:
     return _some_of(text, ["next", "vercel"])
 
 
+def _breaker(text: str) -> tuple[int, float] | None:
+    """Failures in a row and the pause in seconds, from text such as `5/60s`."""
+    if not text:
+        return None
+    number, slash, pause = text.partition("/")
+    if not slash:
+        raise ValueError("the pause is missing")
+    if (failures := _count(number.strip())) == 0:
+        raise ValueError("it would skip every command")
+    return failures, _duration(pause.strip())
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > _DIGITS:
+        raise ValueError
+    return int(text)
+
+
 def _is_emf(text: str) -> bool:
     return bool(text and _one_of(text, ["emf"]))
 
 
+def _is_otlp(text: str) -> bool:
+    return bool(text and _one_of(text, ["otlp"]))
+
+
 def _namespace(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or len(text) > _NAMESPACE_LIMIT:
+    if not _NAMESPACE.fullmatch(text):
         raise ValueError
     if text.startswith((":", "AWS/")):
         raise ValueError("no namespace of one's own begins so")
@@ -195,11 +227,40 @@ MODE = Variable(
     "MODE",
     "AfterResponse,AfterError",
     "After what the command runs. OnRequest: only when the handler asked for it. WaitUntil: no command of its "
-    "own, only what the handler asked to wait for.",
-    "AfterResponse, AfterError, OnRequest, WaitUntil, or several with commas between",
+    "own, only what the handler asked to wait for. BeforeTimeout: while the handler still runs, MARGIN before the "
+    "function is killed.",
+    "AfterResponse, AfterError, OnRequest, WaitUntil, BeforeTimeout, or several with commas between",
     _modes,
 )
 SHELL = Variable("SHELL", "/bin/bash", "The shell that gets `-c COMMAND`.", "a path", _text)
+BREAKER = Variable(
+    "BREAKER",
+    "",
+    "After how many failures or cut-offs in a row post commands are skipped, and for how long; then one is tried.",
+    "failures in a row and a pause, such as 5/60s",
+    _breaker,
+)
+RETRIES = Variable(
+    "RETRIES",
+    "0",
+    "How often a post command that failed is run again, as long as its budget lasts.",
+    "a whole number",
+    _count,
+)
+FALLBACK_COMMAND = Variable(
+    "FALLBACK_COMMAND",
+    "",
+    "What runs instead where the post command failed, was cut off or was skipped, to keep what would be lost.",
+    "any command of the shell",
+    _text,
+)
+FALLBACK_RESERVE = Variable(
+    "FALLBACK_RESERVE",
+    "1s",
+    "The part of the budget that is kept for the fallback command; half of the budget at most.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration,
+)
 METRICS = Variable(
     "METRICS",
     "",
@@ -211,8 +272,16 @@ METRICS_NAMESPACE = Variable(
     "METRICS_NAMESPACE",
     "PostRunner",
     "The namespace of these metrics.",
-    "up to 255 printable ASCII characters, not beginning with a colon or AWS/",
+    "up to 255 letters, digits, spaces and .-_/#: but not AWS/ or a colon first",
     _namespace,
+)
+SPANS = Variable(
+    "SPANS",
+    "",
+    "Whether the post work of each traced invocation is sent as a span, to where OpenTelemetry's own variables say, "
+    "such as OTEL_EXPORTER_OTLP_ENDPOINT.",
+    "otlp",
+    _is_otlp,
 )
 LOG_LEVEL = Variable(
     "LOG_LEVEL",
@@ -231,7 +300,7 @@ TIMEOUT = Variable(
 MARGIN = Variable(
     "MARGIN",
     "500ms",
-    "How long before the function's own timeout post work has to end.",
+    "How long before the function's own timeout post work has to end, and a command of BeforeTimeout begins.",
     "a duration such as 500ms, 30s or 2m",
     _duration,
 )
@@ -266,6 +335,14 @@ AMBIENT = Variable(
     "next, vercel, or both with a comma between",
     _ambient,
 )
+SETTLE = Variable(
+    "SETTLE",
+    "",
+    "How long the next poll is held after each answer, for exporters that need nothing but time; it goes on earlier "
+    "once the handler's processes are quiet.",
+    "a duration such as 500ms, 30s or 2m",
+    _duration_or_none,
+)
 DISABLED = Variable(
     "DISABLED", "", "A reason to start the handler as if we were not there.", "any text", _text
 )
@@ -284,8 +361,14 @@ VARIABLES: tuple[Variable[object], ...] = (
     CAPTURE_LIMIT,
     NEXT_WRAPPER,
     AMBIENT,
+    SETTLE,
+    BREAKER,
+    RETRIES,
+    FALLBACK_COMMAND,
+    FALLBACK_RESERVE,
     METRICS,
     METRICS_NAMESPACE,
+    SPANS,
     LOG_LEVEL,
     DISABLED,
 )
@@ -359,8 +442,14 @@ def read(environ: Mapping[str, str]) -> Settings:
         capture_limit=reader.read(CAPTURE_LIMIT),
         next_wrapper=reader.read(NEXT_WRAPPER),
         ambient=reader.read(AMBIENT),
+        settle=reader.read(SETTLE),
+        breaker=reader.read(BREAKER),
+        retries=reader.read(RETRIES),
+        fallback_command=reader.read(FALLBACK_COMMAND),
+        fallback_reserve=reader.read(FALLBACK_RESERVE),
         metrics=reader.read(METRICS),
         metrics_namespace=reader.read(METRICS_NAMESPACE),
+        spans=reader.read(SPANS),
         lambda_level=lambda_level or Level.INFO,
         max_concurrency=reader.read_number("AWS_LAMBDA_MAX_CONCURRENCY"),
         observer_fd=reader.read_number(OBSERVER_FD.full_name),

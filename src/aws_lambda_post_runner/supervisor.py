@@ -11,10 +11,15 @@ from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
 from .origin import ignored_signals, seconds_since_start
+from .post.attempts import Attempts
 from .post.command import CommandRunner
 from .post.metrics import Metrics, source_of
+from .post.settle import Settling
+from .post.span import UnusableReceiver, read_receiver
+from .post.spans import Spans
 from .post.work import PostWork
 from .proxy.door import Door
+from .proxy.export import export
 from .proxy.relay import Relay
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -62,13 +67,13 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
                 return status
             report.observe("handler-started", pid=handler.pid)
 
-            run_command = CommandRunner(settings, handler_environment, report).run
+            run_order = CommandRunner(settings, handler_environment, report).run
+            run_command = Attempts(settings, run_order, report).see_through
             invocations = Invocations(settings.max_concurrency or 1)
             post_work = PostWork(nursery, invocations, run_command, settings, report)
-            if settings.metrics:
-                metrics = Metrics(source_of(settings, environment), report.write)
-                metrics.keep_start(seconds_since_start(), time.time())
-                post_work.keep_accounts(metrics.keep)
+            if settings.settle:
+                post_work.settle_with(Settling(handler.pid, door.address).wait)
+            _have_seen(post_work, settings, environment, report, nursery)
             relay = Relay(settings, invocations, post_work, report, door)
             nursery.start_soon(_welcome, door, relay, nursery)
             nursery.start_soon(_forward, signals, handler, post_work, report)
@@ -85,12 +90,37 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     return status
 
 
+def _have_seen(
+    post_work: PostWork,
+    settings: Settings,
+    environment: Mapping[str, str],
+    report: Report,
+    nursery: trio.Nursery,
+) -> None:
+    """Let the metrics and the spans that the settings ask for be made of all post work."""
+    if settings.metrics:
+        metrics = Metrics(source_of(settings, environment), report.write)
+        metrics.keep_start(seconds_since_start(), time.time())
+        post_work.keep_accounts(metrics.keep)
+    if settings.spans:
+        try:
+            receiver = read_receiver(environment)
+        except UnusableReceiver as problem:
+            report.warn(f"SPANS does nothing: {problem}")
+            return
+        if receiver is not None:
+            post_work.trace_with(Spans(nursery, receiver, export, report).trace)
+
+
 def _with_ambient(settings: Settings, environment: dict[str, str], report: Report) -> dict[str, str]:
     """The handler's environment, with what AMBIENT asks for. Node does not start if the file is not there."""
     if not settings.ambient:
         return environment
-    # It is opt-in, and promised that nothing of it is loaded where nobody has asked for it.
-    from .ambient import IN_LAYER, preload_file, with_preload
+    from .ambient import (  # noqa: PLC0415 - promised: nothing of it is loaded where nobody asked
+        IN_LAYER,
+        preload_file,
+        with_preload,
+    )
 
     path = preload_file(environment)
     if path is None:

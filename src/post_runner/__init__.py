@@ -8,8 +8,8 @@ Where the runner is not there, the work itself goes on, and nobody waits for it.
 runner, and nothing waits for it longer than half a second. Ask before the handler returns: an invocation that has
 been answered and has nothing under way is over.
 
-One invocation after the other, as Lambda has it, needs no more than this. On Managed Instances several are in
-flight, and each call has to name its own: `request_id=context.aws_request_id`.
+Nobody has to say for which invocation: on Managed Instances, where several are in flight, AWS's runtime client has a
+process for each. Where it is another client, with one process for all, name it: `request_id=context.aws_request_id`.
 
 `post_runner.asgi`, `.wsgi`, `.flush` and `.slack` join it to what many functions use already.
 """

@@ -29,18 +29,19 @@ def work(data: object, request_id: str = "current") -> bool:
     except Exception as error:  # noqa: BLE001 - it is somebody else's __str__ that may have failed
         _warn_once(f"{type(data).__name__} cannot be sent: {type(error).__name__}: {error}")
         return False
-    status, answer = ask("POST", f"invocation/{request_id}/work", body)
+    status, answer = ask("POST", f"invocation/{_that_is(request_id)}/work", body)
     if status == 202:
         return True
     _warn_once(_why_not_taken(status, answer))
     return False
 
 
-def hold(request_id: str = "current") -> Hold:
+def hold(request_id: str = "current", name: str = "") -> Hold:
     """Keep Lambda from freezing this environment, from this call until the hold is released.
 
-    Call it before the handler returns; the budget of the post work bounds it. A block that the handler runs is
-    held by `with hold():`. A thread's body needs the hold before it runs, and so is given it:
+    Call it before the handler returns; the budget of the post work bounds it. `name` is for the runner's lines. A
+    block that the handler runs is held by `with hold():`. A thread's body needs the hold before it runs, and so is
+    given it:
 
         threading.Thread(target=archive, args=[event, post_runner.hold()]).start()
 
@@ -48,7 +49,7 @@ def hold(request_id: str = "current") -> Hold:
             with held:
                 ...
     """
-    return Hold(open_wait(request_id))
+    return Hold(open_wait(request_id, name))
 
 
 class Hold:
@@ -76,13 +77,14 @@ class Hold:
         self.release()
 
 
-def open_wait(request_id: str) -> str:
-    """Ask the runner to wait; return a token for `end_wait`, empty if nobody waits."""
-    status, body = ask("POST", f"invocation/{request_id}/wait")
-    if status != 201:
-        return ""
+def open_wait(request_id: str, name: str = "") -> str:
+    """Ask the runner to wait for what is called so; return a token for `end_wait`, empty if nobody waits."""
     import json
 
+    named = json.dumps({"name": name}).encode() if name else b""
+    status, body = ask("POST", f"invocation/{_that_is(request_id)}/wait", named)
+    if status != 201:
+        return ""
     token: str = json.loads(body)["token"]
     return token
 
@@ -125,6 +127,44 @@ def ask(method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
                 return status, answer.read(length)
     except (OSError, ValueError, IndexError):  # nobody is there, or somebody who does not speak HTTP
         return 0, b""
+
+
+def _that_is(request_id: str) -> str:
+    """The name of an invocation for the runner; where several are in flight, `current` is the one of this process.
+
+    That is the one whose event came on a connection of this process: on Managed Instances awslambdaric has a
+    process for each.
+    """
+    if request_id != "current" or "AWS_LAMBDA_MAX_CONCURRENCY" not in os.environ:
+        return request_id
+    ports = ",".join(map(str, _ports_to(os.environ.get("AWS_LAMBDA_RUNTIME_API", ""))))
+    return f"on:{ports}" if ports else request_id
+
+
+def _ports_to(address: str) -> list[int]:
+    """Our own ports of the connections that this process has to an address; none where there is no /proc."""
+    from contextlib import suppress
+    from stat import S_ISSOCK
+
+    found = []
+    try:
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib would cost a cold start
+            with suppress(OSError):  # it has been closed since, or is connected to nobody
+                if S_ISSOCK(os.fstat(int(name)).st_mode):
+                    found += _port_to(address, os.dup(int(name)))
+    except OSError:
+        pass
+    return found
+
+
+def _port_to(address: str, descriptor: int) -> list[int]:
+    """Our own port, if `descriptor`, which is closed then, is a connection to that address. Raises OSError."""
+    import socket
+
+    with socket.socket(fileno=descriptor) as connection:
+        if connection.family == socket.AF_INET and "{}:{}".format(*connection.getpeername()) == address:
+            return [connection.getsockname()[1]]
+    return []
 
 
 def _to_bytes(data: object) -> bytes:

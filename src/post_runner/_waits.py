@@ -24,22 +24,24 @@ LOOK_AGAIN = 0.1
 def wait_until(
     it: Awaitable[Any] | Future[Any] | asyncio.Future[Any] | Thread | Callable[[], object],
     request_id: str = "current",
+    name: str = "",
 ) -> None:
     """Keep Lambda from freezing this environment until `it` has ended. Returns at once.
 
     A coroutine runs in a thread and an event loop of its own, a callable in a thread of its own, both with the
     context of the handler. A thread is started if it was not. A future or a task goes on where it is; a task whose
-    loop no longer runs cannot, and is given up. A failure is logged with its traceback. Raises TypeError if `it`
-    is none of these.
+    loop no longer runs cannot, and is given up. A failure is logged with its traceback. The runner's lines call it
+    by `name`, or as it is called in Python. Raises TypeError if `it` is none of these.
     """
     from threading import Thread
 
+    name = name or name_of(it)
     if isinstance(it, Thread):
-        _wait_for_thread(it, request_id)
+        _wait_for_thread(it, request_id, name)
     elif hasattr(it, "add_done_callback"):
-        _wait_for_future(it, request_id)
+        _wait_for_future(it, request_id, name)
     elif hasattr(it, "__await__") or (callable(it) and not isinstance(it, type)):
-        _run_in_thread(it, request_id)
+        _run_in_thread(it, request_id, name)
     else:
         raise TypeError(
             f"wait_until takes a coroutine, a future, a task, a thread or a callable, not {type(it).__name__}"
@@ -63,8 +65,17 @@ def background(function: Callable[P, object]) -> Callable[P, None]:
     return begin
 
 
-def _wait_for_thread(thread: Thread, request_id: str) -> None:
-    token = open_wait(request_id)
+def name_of(it: Any) -> str:
+    """What it is called in Python: a function, a partial of one, a coroutine, a task, a thread. Else empty."""
+    it = getattr(it, "func", it)  # of a partial
+    if hasattr(it, "get_coro"):
+        it = it.get_coro()  # a task's own name is Task-7
+    name = getattr(it, "__qualname__", None) or getattr(it, "name", None)
+    return name if isinstance(name, str) else ""
+
+
+def _wait_for_thread(thread: Thread, request_id: str, name: str) -> None:
+    token = open_wait(request_id, name)
     try:
         if thread.ident is None:
             thread.start()
@@ -80,10 +91,10 @@ def _end_after(thread: Thread, token: str) -> None:
     end_wait(token)
 
 
-def _wait_for_future(future: Any, request_id: str) -> None:
+def _wait_for_future(future: Any, request_id: str, name: str) -> None:
     from functools import partial
 
-    token = open_wait(request_id)
+    token = open_wait(request_id, name)
     future.add_done_callback(_log_failure_of)
     if not token:
         return
@@ -123,11 +134,11 @@ def _log_failure_of(future: Future[Any] | asyncio.Future[Any]) -> None:
         log_failure(error)
 
 
-def _run_in_thread(it: Awaitable[Any] | Callable[[], object], request_id: str) -> None:
+def _run_in_thread(it: Awaitable[Any] | Callable[[], object], request_id: str, name: str) -> None:
     from contextvars import copy_context
     from threading import Thread
 
-    token = open_wait(request_id)
+    token = open_wait(request_id, name)
     try:
         # The context goes along, so that a trace that was begun in the handler goes on.
         Thread(target=copy_context().run, args=[_run, it, token]).start()

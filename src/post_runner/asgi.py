@@ -41,7 +41,7 @@ class AfterAnswer:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Run `app` in its own loop. What it asks of the server is done in the server's loop."""
         exchange = _Exchange(asyncio.get_running_loop(), receive, send)
-        token = open_wait("current")
+        token = open_wait("current", f"{scope.get('method', '')} {scope.get('path', '')}".strip())
         running = asyncio.run_coroutine_threadsafe(exchange.run(self.app, scope), self._loop)
         running.add_done_callback(partial(_end_wait_after, token))
         ended = asyncio.wrap_future(running)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import partial, wraps
 from logging import getLogger
 from threading import Thread
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from ._runner import log_failure
-from ._waits import wait_until
+from ._waits import name_of, wait_until
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +38,7 @@ def flush(*functions: Callable[[], object], cap: float = CAP, request_id: str = 
     is logged with its traceback, and one that returns False, as OpenTelemetry's do, as a warning.
     """
     for function in functions:
-        wait_until(partial(_call_within, cap, function), request_id)
+        wait_until(partial(_call_within, cap, function), request_id, _name(function))
 
 
 def _flushed_after(
@@ -74,5 +74,5 @@ def _call(function: Callable[[], object]) -> None:
             getLogger("post_runner").warning("%s says that it has failed", _name(function))
 
 
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", repr(function))
+def _name(function: Callable[[], object]) -> str:
+    return name_of(function) or repr(function)

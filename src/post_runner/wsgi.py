@@ -29,16 +29,18 @@ class AfterAnswer:
         """Run `app`; its response is read as ever, and only closing it is put off."""
         response = self.app(environ, start_response)
         close = getattr(response, "close", None)
-        return _ClosedLater(response, close) if close else response
+        name = f"{environ.get('REQUEST_METHOD', '')} {environ.get('PATH_INFO', '')}".strip()
+        return _ClosedLater(response, close, name) if close else response
 
 
 class _ClosedLater:
-    def __init__(self, response: Iterable[bytes], close: Callable[[], object]) -> None:
+    def __init__(self, response: Iterable[bytes], close: Callable[[], object], name: str) -> None:
         self._response = response
         self._close = close
+        self._name = name
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._response)
 
     def close(self) -> None:
-        wait_until(self._close)
+        wait_until(self._close, name=self._name)

@@ -15,10 +15,23 @@ from aws_lambda_post_runner.dev.emulator.environment import Options
 from aws_lambda_post_runner.dev.moments import Moment
 from aws_lambda_post_runner.dev.testing import RunningFunction
 from aws_lambda_post_runner.settings import PREFIX
+from tests.interop.obtain import NEWEST_NODE, node_client_in, node_in
+
+from .obtain import BUILT, function_in, packages_in
 
 EXAMPLES = Path(__file__).parent / "examples"
 PYTHON_CLIENT = (sys.executable, "-m", "awslambdaric")
 PATIENCE = 20.0
+AMBIENT = {"with_vercel": {f"{PREFIX}AMBIENT": "vercel"}}
+"""What some examples need in their environment; the others need nothing there."""
+
+
+def real_parts() -> Path:
+    """The folder that both obtain.py have filled."""
+    folder = os.environ.get("INTEROP_PARTS")
+    if not folder:
+        pytest.fail("INTEROP_PARTS names no folder; `nox -s integrations` fills one and says where it is")
+    return Path(folder).resolve()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,23 +58,67 @@ class Stage:
         self.gate.unlink()
 
     def run(
-        self, *command: str, environ: Mapping[str, str] | None = None, runner: bool = True
+        self,
+        *command: str,
+        environ: Mapping[str, str] | None = None,
+        runner: bool = True,
+        folder: Path = EXAMPLES,
+        concurrency: int | None = None,
     ) -> RunningFunction:
         """Run a handler in mode WaitUntil; without the runner it is frozen as soon as it polls."""
         variables = {
             **os.environ,
-            "PYTHONPATH": str(EXAMPLES),
             "OPEN_GATE": str(self.gate),
             f"{PREFIX}MODE": "WaitUntil",
             **(environ or {}),
         }
-        return self.start(Options(command, timeout_s=PATIENCE, runner=runner, environ=variables))
+        options = Options(
+            command,
+            timeout_s=PATIENCE,
+            runner=runner,
+            environ=variables,
+            folder=folder,
+            concurrency=concurrency,
+        )
+        return self.start(options)
 
     def run_python(
-        self, name: str, *, environ: Mapping[str, str] | None = None, runner: bool = True
+        self,
+        name: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        runner: bool = True,
+        concurrency: int | None = None,
     ) -> RunningFunction:
         """Run an example such as `with_flask.handler` under awslambdaric."""
-        return self.run(*PYTHON_CLIENT, name, environ=environ, runner=runner)
+        variables = {"PYTHONPATH": str(EXAMPLES), **(environ or {})}
+        return self.run(*PYTHON_CLIENT, name, environ=variables, runner=runner, concurrency=concurrency)
+
+    def run_node(
+        self,
+        name: str,
+        *,
+        folder: Path = EXAMPLES,
+        environ: Mapping[str, str] | None = None,
+        runner: bool = True,
+        concurrency: int | None = None,
+    ) -> RunningFunction:
+        """Run an example such as `with_hono.handler` under aws-lambda-ric."""
+        parts = real_parts()
+        variables = {"NODE_PATH": str(packages_in(parts)), "_HANDLER": name, **(environ or {})}
+        command = (str(node_in(parts, NEWEST_NODE)), str(node_client_in(parts)))
+        return self.run(*command, environ=variables, runner=runner, folder=folder, concurrency=concurrency)
+
+    def run_example(self, name: str, *, runner: bool = True) -> RunningFunction:
+        """Run an example of either language, or an application that had to be built, with what its row adds."""
+        environ = AMBIENT.get(name, {})
+        if (EXAMPLES / f"{name}.py").exists():
+            return self.run_python(f"{name}.handler", environ=environ, runner=runner)
+        for app in BUILT:
+            if app.name == name:
+                folder = function_in(real_parts(), app)
+                return self.run_node("index.handler", folder=folder, environ=environ, runner=runner)
+        return self.run_node(f"{name}.handler", environ=environ, runner=runner)
 
 
 @pytest.fixture

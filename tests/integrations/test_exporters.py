@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from aws_lambda_post_runner.settings import PREFIX
+from tests.running import wait_until
+
 from .collector import Collector
-from .conftest import Stage, await_freeze
+from .conftest import Stage, await_freeze, places
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,29 @@ def test_without_the_flush_it_stands_still(stage: Stage, collector: Collector, e
     await_freeze(function)
     collector.answering.set()
     assert not collector.has(exporter.sends)
+
+
+@pytest.mark.parametrize(
+    "exporter",
+    # PostHog gathers for five seconds, and only code can tell it to gather for less.
+    [each for each in EXPORTERS if each.example != "with_posthog"],
+    ids=lambda each: each.example,
+)
+def test_without_any_code_it_is_sent_in_the_settling_time(
+    stage: Stage, collector: Collector, exporter: Exporter
+) -> None:
+    """The exporters that gather for seconds have to be told to gather for less."""
+    environ = {
+        **exporter.environ(collector),
+        f"{PREFIX}SETTLE": "10s",
+        "OTEL_BSP_SCHEDULE_DELAY": "20",  # milliseconds
+        "LANGFUSE_FLUSH_INTERVAL": "0.02",
+    }
+    function = stage.run_python(f"{exporter.example}.before", environ=environ)
+    assert function.invoke({}).json() == "answered"
+    wait_until(lambda: collector.bodies, "the first request")
+    before = len(function.moments)
+    assert list(places(function, lambda _, moment: moment.what == "frozen")) == []
+    collector.answering.set()
+    assert await_freeze(function) >= before
+    assert collector.has(exporter.sends)

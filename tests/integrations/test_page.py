@@ -8,13 +8,19 @@ import pytest
 import post_runner
 
 from .conftest import EXAMPLES
+from .obtain import APPS
 
 ROWS = re.findall(
     r"^\| (?!you use|---)(.*) \| (.*) \|$",
     (Path(post_runner.__file__).parent / "README.md").read_text(),
     re.MULTILINE,
 )
-SOURCES = [path.read_text() for path in EXAMPLES.iterdir() if path.is_file()]
+SOURCES = [
+    path.read_text(errors="replace")
+    for folder in (EXAMPLES, APPS)
+    for path in folder.rglob("*")
+    if path.is_file()
+]
 
 
 @pytest.mark.parametrize(("used", "added"), ROWS)

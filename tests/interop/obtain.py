@@ -31,8 +31,10 @@ NPM_PACKAGES = (
     "aws-lambda-ric@4",
     "@opentelemetry/api@1",
     "@opentelemetry/auto-instrumentations-node@0.82",
+    "@aws-lambda-powertools/logger@2",
+    "@aws-lambda-powertools/metrics@2",
 )
-"""Lambda's runtime client for Node from version 22 on, and the instrumentation that others put before it."""
+"""Lambda's runtime client for Node from version 22 on, and what others put before it or into their handlers."""
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 DEBIAN_PYTHON = "3.14"

@@ -1,19 +1,19 @@
 """A user's tests, with the fixture `run_lambda`. Our own tests run them in a process of their own."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aws_lambda_post_runner.dev.testing import RunningFunction
+from aws_lambda_post_runner.pytest_plugin import RunLambda
 
 HERE = Path(__file__).parent
 RECORD = HERE / "record.sh"
 
 
 @pytest.fixture
-def function(run_lambda: Callable[..., RunningFunction], tmp_path: Path) -> RunningFunction:
+def function(run_lambda: RunLambda, tmp_path: Path) -> RunningFunction:
     """The function, whose post command writes into tmp_path/record."""
     return run_lambda(
         *(sys.executable, "-m", "awslambdaric", "app.handler"),

@@ -12,6 +12,7 @@ from aws_lambda_post_runner.dev.check.function_config import FunctionConfig, Unr
 from aws_lambda_post_runner.dev.check.read import read_file
 from aws_lambda_post_runner.dev.check.report import as_json, print_findings, print_settings
 
+from .options import SWITCH
 from .output import console
 
 
@@ -26,11 +27,17 @@ def check(
     ] = None,
     *,
     settings: Annotated[
-        bool, typer.Option("--settings", help="Say which settings are effective, and where each comes from.")
+        bool,
+        typer.Option(
+            "--settings", metavar=SWITCH, help="Say which settings are effective, and where each comes from."
+        ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print findings and settings as JSON.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", metavar=SWITCH, help="Print findings and settings as JSON.")
+    ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print only what would fail or be ignored, or nothing.")
+        bool,
+        typer.Option("--quiet", metavar=SWITCH, help="Print only what would fail or be ignored, or nothing."),
     ] = False,
 ) -> None:
     """Say what is wrong with a function's settings, and on which line.
@@ -58,7 +65,8 @@ def _read(file: Path | None) -> Sequence[FunctionConfig]:
     try:
         configs = [from_environment(os.environ)] if file is None else read_file(file)
     except (OSError, UnreadableError) as problem:
-        typer.echo(f"{file}: {problem}", err=True)
+        why = problem.strerror if isinstance(problem, OSError) else problem
+        typer.echo(f"{file}: {why}", err=True)
         raise typer.Exit(1) from None
     ours = [config for config in configs if concerns_us(config) or not config.deployed]
     if not ours:

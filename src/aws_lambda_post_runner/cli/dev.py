@@ -14,7 +14,7 @@ from aws_lambda_post_runner.dev.show import Plan, show_function
 from aws_lambda_post_runner.dev.view.display import Displays, JsonDisplay, TimelineDisplay
 from aws_lambda_post_runner.dev.view.timeline import Timeline
 
-from .options import read_duration, read_event
+from .options import SWITCH, read_duration, read_event
 from .output import console, nowhere, run_for_a_reader
 
 DEMO_PLAN = Plan(event=b'{"name": "Ada"}', invocations=3, pause_s=1.0)
@@ -63,6 +63,7 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         bool,
         typer.Option(
             "--watch",
+            metavar=SWITCH,
             help="Start the handler anew when a source in its folder changes, or with the key r; "
             "with --event, send that again.",
         ),
@@ -76,9 +77,14 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         ),
     ] = None,
     freeze: Annotated[
-        bool, typer.Option(help="Freeze the handler's processes between invocations, as Lambda does.")
+        bool,
+        typer.Option(
+            metavar=SWITCH, help="Freeze the handler's processes between invocations, as Lambda does."
+        ),
     ] = True,
-    runner: Annotated[bool, typer.Option(help="Start the handler under the post runner.")] = True,
+    runner: Annotated[
+        bool, typer.Option(metavar=SWITCH, help="Start the handler under the post runner.")
+    ] = True,
     function_timeout: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +101,7 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what happens as JSON, one event a line.")
+        bool, typer.Option("--json", metavar=SWITCH, help="Print what happens as JSON, one event a line.")
     ] = False,
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Save the timeline as a picture at the end.")

@@ -9,7 +9,7 @@ from aws_lambda_post_runner.dev.examples import Example, read_example
 from aws_lambda_post_runner.dev.running import newest_address
 from aws_lambda_post_runner.dev.session import USUAL_PORT
 
-from .options import read_event
+from .options import SWITCH, read_event
 from .output import run_for_a_reader
 
 
@@ -35,10 +35,14 @@ def invoke(  # noqa: PLR0913 - each option is a parameter
     ] = 1,
     parallel: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="How many at once.")] = 1,
     wait: Annotated[
-        bool, typer.Option(help="Wait for the answer; otherwise the invocation type is Event.")
+        bool,
+        typer.Option(metavar=SWITCH, help="Wait for the answer; otherwise the invocation type is Event."),
     ] = True,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object: each answer, and all of them together.")
+        bool,
+        typer.Option(
+            "--json", metavar=SWITCH, help="Print one JSON object: each answer, and all of them together."
+        ),
     ] = False,
     port: Annotated[
         int | None,

@@ -14,6 +14,9 @@ import typer
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.settings import MARGIN, VARIABLES, Level, Mode, Variable
 
+SWITCH = ""
+"""The metavar of an option without a value; typer would write its type there."""
+
 
 @dataclass(frozen=True)
 class Values:
@@ -41,8 +44,14 @@ VALUES: Mapping[Variable[object], Values] = {
     settings.CAPTURE_LIMIT: Values("SIZE"),
     settings.NEXT_WRAPPER: Values("PATH"),
     settings.AMBIENT: Values("next[,vercel]", ("next", "vercel")),
+    settings.SETTLE: Values("DURATION"),
+    settings.BREAKER: Values("FAILURES/PAUSE"),
+    settings.RETRIES: Values("NUMBER"),
+    settings.FALLBACK_COMMAND: Values("COMMAND"),
+    settings.FALLBACK_RESERVE: Values("DURATION"),
     settings.METRICS: Values("emf", ("emf",)),
     settings.METRICS_NAMESPACE: Values("NAME"),
+    settings.SPANS: Values("otlp", ("otlp",)),
     settings.LOG_LEVEL: Values("LEVEL", tuple(level.name.lower() for level in Level)),
     settings.DISABLED: Values("REASON"),
 }

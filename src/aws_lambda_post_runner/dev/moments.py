@@ -13,13 +13,15 @@
 | answer-part | id | bytes: the caller is sent a part of a streamed answer |
 | answered | id | status, bytes, preview (the beginning of a whole answer): the caller has its answer; status
 None: it was cut short, or the caller is gone |
+| killed | id | programs: the command lines of what ran beside the handler when the timeout was up |
 | ended | id | how: polled, answered (nothing polls on Managed Instances), timeout, crash or init-error |
 | frozen, thawed | | processes |
 | output | | line: the handler, the runner or the command wrote it |
 | environment-ended | | exitStatus, negative for a signal |
 
-The runner's own observer channel adds handler-started, handler-ended, poll-held, poll-relayed, waits-ended,
-post-command-started and post-command-ended, with the details that it gives them.
+The runner's own observer channel adds handler-started, handler-ended, poll-held, poll-relayed, wait-begun,
+wait-ended, waits-ended, settled-down, span-sent, breaker-opened, breaker-closed, post-command-started (for each run),
+post-command-retried, post-command-ended, fallback-command-started and -ended, with the details that it gives them.
 """
 
 import json

@@ -39,7 +39,9 @@ class Environments:
         """End the environment, once nothing is under way in it; the next event starts another."""
         while self._current is not None and (under_way := self._current.in_flight):
             await under_way[0].ended.wait()
-        self._scope.cancel()
+        if self._current is not None:
+            self._current.retire()
+            self._scope.cancel()
 
 
 @dataclass(frozen=True)

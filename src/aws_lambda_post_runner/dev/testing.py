@@ -4,18 +4,20 @@ import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import trio
 
-from aws_lambda_post_runner.settings import COMMAND
+from aws_lambda_post_runner.settings import COMMAND, MODE
 
 from .emulator.environment import Options
 from .emulator.http import Reply
+from .local_function import Wanted, find_function
 from .moments import Moment, Recorder
 from .session import Session, listen, open_session
+from .view.display import as_text
 from .view.timeline import Block, Timeline
 
 START_TIMEOUT_S = 10.0
@@ -36,6 +38,17 @@ class PostWork:
     """`timeout`, `deadline` or `shutdown`, if one did."""
     problem: str | None
     """Why it was not started, if it was not."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """What the handler asked to wait for after an answer, ended or given up."""
+
+    request_id: str
+    expired: int
+    """How many had not ended when they were given up."""
+    seconds_after_answer: float
+    """How long after the caller's answer the last of them ended."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,16 @@ class Answer:
             cut_off_by=command["cutOffBy"],
             problem=command["problem"],
         )
+
+    def waits(self, timeout: float = 10.0) -> Waits | None:
+        """Wait until nothing more is done for the invocation; return its waits, or None if it asked for none.
+
+        Raises TimeoutError when that takes longer than `timeout` seconds.
+        """
+        block = self.function.wait_complete(self.request_id, timeout)
+        if block.waits_ended is None or block.answered is None:
+            return None
+        return Waits(self.request_id, block.expired_waits, block.waits_ended - block.answered)
 
 
 class RunningFunction:
@@ -121,6 +144,18 @@ class RunningFunction:
         reply = trio.from_thread.run(self._session.invoke, body, trio_token=self._token)
         return self._answer(reply)
 
+    def invoke_at_once(self, *events: Any) -> list[Answer]:
+        """Invoke it with several events at the same time; return their answers, in the order of the events."""
+        bodies = [json.dumps(event).encode() for event in events]
+        replies = trio.from_thread.run(self._invoke_all, bodies, trio_token=self._token)
+        return [self._answer(reply) for reply in replies]
+
+    def timeline(self, width: int) -> str:
+        """Return what has happened so far as text for so many columns, as `dev` shows it."""
+        with self._changed:
+            blocks = [*self._timeline.done, *self._timeline.open.values()]
+            return as_text(blocks, time.time(), width)
+
     def wait_complete(self, request_id: str, timeout: float) -> Block:
         """Wait until nothing more is done for an invocation. Raises TimeoutError after `timeout` seconds."""
         with self._changed:
@@ -152,6 +187,16 @@ class RunningFunction:
             function=self,
         )
 
+    async def _invoke_all(self, bodies: Sequence[bytes]) -> list[Reply]:
+        replies: dict[int, Reply] = {}
+        async with trio.open_nursery() as nursery:
+            for number, body in enumerate(bodies):
+                nursery.start_soon(self._invoke_into, replies, number, body)
+        return [replies[number] for number in range(len(bodies))]
+
+    async def _invoke_into(self, replies: dict[int, Reply], number: int, body: bytes) -> None:
+        replies[number] = await self._session.invoke(body)
+
     async def _serve(self) -> None:
         async with open_session(self._options, Recorder(self._note), await listen(0)) as self._session:
             self._token = trio.lowlevel.current_trio_token()
@@ -166,11 +211,29 @@ class RunningFunction:
             self._changed.notify_all()
 
 
-def function_options(
-    handler: tuple[str, ...], command: str | None, environ: Mapping[str, str], timeout: float
-) -> Options:
-    """Return how to run a handler in a test: this process's environment with `environ` on top."""
-    variables = {**os.environ, **environ}
-    if command is not None:
-        variables[COMMAND.full_name] = command
-    return Options(handler, timeout_s=timeout, environ=variables)
+@dataclass(frozen=True)
+class Wishes:
+    """How a test wants its function; None is what the environment or a default says."""
+
+    command: str | None
+    mode: str | None
+    concurrency: int | None
+    environ: Mapping[str, str]
+    timeout: float
+
+
+def function_options(handler: tuple[str, ...], wishes: Wishes) -> Options:
+    """Return how to run a handler in a test: this process's environment, and on top of it what the test wishes.
+
+    `handler` is a command, or as Lambda has it (`app.handler`). Without a command and a mode there is only what the
+    handler asks to wait for. Raises NoFunctionError.
+    """
+    asked = {COMMAND.full_name: wishes.command, MODE.full_name: wishes.mode}
+    given = {**wishes.environ, **{name: value for name, value in asked.items() if value is not None}}
+    function = find_function(Wanted(handler, given=given), os.environ)
+    return Options(
+        function.handler,
+        timeout_s=wishes.timeout,
+        concurrency=wishes.concurrency,
+        environ=function.environ,
+    )

@@ -34,20 +34,25 @@ def main() -> None:
         "layers", nargs="*", metavar="LAYER", help=f"of {', '.join(LAYERS)}; all if none is named"
     )
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for what is built")
+    parser.add_argument(
+        "--fetched", type=Path, help="folder to keep Debian's packages in, for the next build"
+    )
     arguments = parser.parse_args()
     unknown = [layer for layer in arguments.layers if layer not in LAYERS]
     if unknown:
         parser.error(f"there is no layer {unknown[0]!r}; there are {', '.join(LAYERS)}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    try:
-        for layer in arguments.layers or LAYERS:
-            for path in build(layer, arguments.out):
-                print(path)
-    except (PartMissingError, CompilationError, snapshot.SnapshotError) as error:
-        sys.exit(f"{parser.prog}: {error}")
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            debian = Debian(arguments.fetched or Path(temporary))
+            for layer in arguments.layers or LAYERS:
+                for path in build(layer, debian, arguments.out):
+                    print(path)
+        except (PartMissingError, CompilationError, snapshot.SnapshotError) as error:
+            sys.exit(f"{parser.prog}: {error}")
 
 
-def build(layer: str, out: Path) -> tuple[Path, Path]:
+def build(layer: str, debian: Debian, out: Path) -> tuple[Path, Path]:
     """Build one layer in the folder `out`; return the paths of its zip and of the bare executable."""
     identity = zips.Build(layer, aws_lambda_post_runner.__version__, _commit())
     bare = (out / f"aws-lambda-post-runner-{identity.version}-{layer}").resolve()
@@ -58,10 +63,9 @@ def build(layer: str, out: Path) -> tuple[Path, Path]:
         (content / zips.PRIVATE).mkdir(parents=True)
         executable = content / "aws-lambda-post-runner"
         parts = _stage(site, identity)
-        debian = Debian(work / "apt")
         parts += _link(debian, LAYERS[layer], site, work, executable)
         emulator = debian.emulator(LAYERS[layer], work / "emulator")
-        seal = snapshot.attach(executable, emulator, identity.hash_seed, work)
+        seal = snapshot.attach(executable, LAYERS[layer], emulator, identity.hash_seed, work)
         shutil.copy(_SOURCES / "entry.sh", content)
         _add_helpers(content)
         for each in (content / "entry.sh", executable):

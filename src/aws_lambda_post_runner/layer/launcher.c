@@ -6,6 +6,7 @@
 
 #define Py_BUILD_CORE 1 /* for the two places in the runtime's state that are a thread's own */
 #include <Python.h>
+#include "internal/pycore_import.h"
 #include "internal/pycore_runtime.h"
 #include "snapshot.h"
 #include <malloc.h>
@@ -68,6 +69,25 @@ struct _inittab _PyImport_Inittab[] = {
 
 /* --- The frozen modules --- */
 
+/* These, too, take the place of libpython's: its own frozen modules are 0.9 MB of variables, docstrings and all, half of
+   which nothing here imports. Those that are needed are among ours. */
+static const struct _frozen none[] = {{NULL}};
+const struct _frozen *_PyImport_FrozenBootstrap = none;
+const struct _frozen *_PyImport_FrozenStdlib = none;
+const struct _frozen *_PyImport_FrozenTest = none;
+const struct _frozen *PyImport_FrozenModules = NULL;
+static const struct _module_alias no_aliases[] = {{NULL}};
+const struct _module_alias *_PyImport_FrozenAliases = no_aliases;
+
+int _Py_Deepfreeze_Init(void)
+{
+    return 0;
+}
+
+void _Py_Deepfreeze_Fini(void)
+{
+}
+
 __asm__(".section .rodata\n"
         ".balign 16\n"
         "module_code:\n"
@@ -123,11 +143,12 @@ static void boot(int argc, char **argv, const char *hash_seed)
     config.pathconfig_warnings = 0;
     config.site_import = 0;
     config.write_bytecode = 0;
-    /* All paths are given, else Python goes looking for its library. */
+    /* All paths are given, else Python goes looking for its library. It follows links, and where this one led would be
+       in the snapshot: so it is the name of nothing. */
     wchar_t **paths[] = {&config.program_name, &config.executable, &config.base_executable, &config.prefix,
                          &config.base_prefix, &config.exec_prefix, &config.base_exec_prefix};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        PyConfig_SetString(&config, paths[i], L"/proc/self/exe");
+        PyConfig_SetString(&config, paths[i], L"/aws-lambda-post-runner");
     status = PyConfig_SetBytesArgv(&config, argc, argv);
     if (!PyStatus_Exception(status))
         status = Py_InitializeFromConfig(&config);
@@ -172,6 +193,11 @@ static int take_snapshot(const char *hash_seed)
     char *argv[] = {"aws-lambda-post-runner", NULL}; /* not the path that it is built in */
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL); /* Python remembers which signals are ignored: not those of the build */
+    /* Nor its variables, its time zone and its folder. libc's `environ` is another than the one that Python sees here. */
+    static char *none[] = {NULL};
+    environ = none;
+    if (clearenv() != 0 || setenv("TZ", "UTC0", 1) != 0 || chdir("/") != 0)
+        return 1;
     snapshot_begin();
     boot(1, argv, hash_seed);
     if (call_start("prepare", Py_BuildValue("(N)", module_names())) == NULL)

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
-PYPI = ("attrs", "h11", "idna", "outcome", "sniffio", "sortedcontainers", "trio")
-"""What the run path needs; taken from the environment that the builder runs in, which pins the versions."""
+PYPI = ("attrs", "h11", "outcome", "sniffio", "sortedcontainers", "trio")
+"""What the run path needs; taken from the environment that the builder runs in, which pins the versions.
+
+Trio's idna is not among them: it turns host names that are not ASCII into such as are, with a megabyte of tables.
+"""
 
 CPYTHON = ("libpython3.11-minimal", "libpython3.11-stdlib", "libpython3.11-dev")
 """Debian 12's: a CPython built with profile-guided optimisation, as an archive that can be linked, and its library."""
@@ -67,14 +70,16 @@ def linker() -> Part:
 class Debian:
     """Debian's packages for any architecture, through apt-get, without being root and without changing the machine.
 
-    `folder` is where apt keeps its lists; the machine's own sources and keys are used.
+    `folder` is where apt keeps its lists and what it has fetched, which is not fetched again. The machine's own sources
+    and keys are used.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder = folder.resolve()  # apt takes what is relative for its own folders' names
         self._settings = folder / "apt.conf"
+        self._has_lists = False
         for name in ("state/lists/partial", "cache/archives/partial"):
-            (folder / name).mkdir(parents=True)
+            (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "state" / "status").touch()
         self._settings.write_text(
             f'Dir::State "{folder}/state";\n'
@@ -84,14 +89,13 @@ class Debian:
             'APT::Sandbox::User "root";\n',
             encoding="utf-8",
         )
-        # One of the machine's sources may be out of reach and none of our business; `unpack` sees whether ours was.
-        self._run("apt-get", "update", "--quiet", check=False)
 
     def unpack(self, package: str, architecture: str, root: Path) -> str:
         """Unpack the package's files under `root`; return its version."""
         downloads = self._folder / "downloads" / f"{package}-{architecture}"
         downloads.mkdir(parents=True, exist_ok=True)
-        self._run("apt-get", "download", "--quiet", f"{package}:{architecture}", folder=downloads)
+        if not list(downloads.glob("*.deb")):
+            self._fetch(package, architecture, downloads)
         (archive,) = downloads.glob("*.deb")
         self._run("dpkg-deb", "--extract", str(archive), str(root))
         return self._run("dpkg-deb", "--field", str(archive), "Version").strip()
@@ -119,12 +123,23 @@ class Debian:
         return root / "usr" / "bin" / "python3.11"
 
     def emulator(self, architecture: str, root: Path) -> list[str]:
-        """Unpack what has to stand before a program of another architecture; nothing if it is this machine's."""
+        """Unpack what has to stand before a program of another architecture; nothing if it is this machine's.
+
+        It looks for that architecture's libraries under `root` first.
+        """
         if architecture == self.architecture:
             return []
         root.mkdir()
+        self.unpack("libc6", architecture, root)
         self.unpack("qemu-user-static", self.architecture, root)
-        return [str(root / "usr" / "bin" / f"qemu-{MACHINES[architecture]}-static")]
+        return [str(root / "usr" / "bin" / f"qemu-{MACHINES[architecture]}-static"), "-L", str(root)]
+
+    def _fetch(self, package: str, architecture: str, downloads: Path) -> None:
+        if not self._has_lists:
+            # One of the machine's sources may be out of reach and none of our business: whether ours is, is seen below.
+            self._run("apt-get", "update", "--quiet", check=False)
+            self._has_lists = True
+        self._run("apt-get", "download", "--quiet", f"{package}:{architecture}", folder=downloads)
 
     def _run(self, *command: str, folder: Path | None = None, check: bool = True) -> str:
         environment = {**os.environ, "APT_CONFIG": str(self._settings), "LC_ALL": "C.UTF-8"}

@@ -248,8 +248,13 @@ void snapshot_begin(void)
 
 /* --- Writing it --- */
 
-/* The dynamic loader has copied these four of libc's into our variables: they are another's at each start. */
+/* These are libc's, and the dynamic loader has copied them into our variables: they are others at each start. */
+#ifdef __aarch64__
+extern void *__stack_chk_guard; /* random; there x86_64 has a register for it */
+#define OF_LIBC(X) X(stdin) X(stdout) X(stderr) X(environ) X(__stack_chk_guard)
+#else
 #define OF_LIBC(X) X(stdin) X(stdout) X(stderr) X(environ)
+#endif
 
 /* Find where our variables begin, behind what the loader writes and then protects. */
 static char *variables(void)
@@ -266,37 +271,6 @@ static char *variables(void)
     return (char *)(protected_end > start && protected_end < (uintptr_t)_end ? protected_end : start);
 }
 
-/* Say of each word that points into a mapping that is neither this executable's nor the heap; return how many do. */
-static int count_strays(const char *from, const char *to)
-{
-    static struct { uintptr_t start, end; char name[64]; } mappings[256];
-    static char line[512];
-    int count = 0, strays = 0;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    while (maps != NULL && fgets(line, sizeof line, maps) != NULL && count < 256) {
-        int name = 0;
-        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &mappings[count].start, &mappings[count].end, &name) < 2)
-            continue;
-        int is_ours = mappings[count].start >= (uintptr_t)__ehdr_start && mappings[count].start < (uintptr_t)_end;
-        if (!is_ours && !IN_HEAP(mappings[count].start)) {
-            snprintf(mappings[count].name, sizeof mappings[count].name, "%.*s", (int)strcspn(line + name, "\n"), line + name);
-            count++;
-        }
-    }
-    if (count == 0 || count == 256) { /* without the list, or with half of it, nothing is known */
-        fprintf(stderr, "/proc/self/maps cannot be read whole\n");
-        return 1;
-    }
-    fclose(maps);
-    for (const uintptr_t *word = (const void *)from; (const char *)(word + 1) <= to; word++)
-        for (int i = 0; i < count; i++)
-            if (*word >= mappings[i].start && *word < mappings[i].end) {
-                fprintf(stderr, "the word at %p, %#lx, points into %s\n", (const void *)word, *word, mappings[i].name);
-                strays++;
-            }
-    return strays;
-}
-
 static int write_whole(int fd, const char *from, size_t length)
 {
     while (length > 0) {
@@ -308,15 +282,28 @@ static int write_whole(int fd, const char *from, size_t length)
     return 0;
 }
 
+/* Read what is mapped where; return the length, 0 if it cannot be read whole. */
+static size_t read_mappings(char *into, size_t room)
+{
+    size_t length = 0;
+    ssize_t count = -1;
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && length < room && (count = read(fd, into + length, room - length)) > 0)
+        length += count;
+    close(fd);
+    return count == 0 ? length : 0;
+}
+
 int snapshot_write(int fd)
 {
+    static char mappings[1 << 16];
     char *data = variables();
     for (int i = 0; i < DOMAINS; i++)
         PyMem_SetAllocator(domains[i], &originals[i]);
     munmap(units, HEAP_LIMIT / UNIT);
     units = NULL;
     is_taking = 0;
-#define STASH(name) void *name##_now = name; name = NULL;
+#define STASH(name) void *volatile name##_now = name; name = NULL;
     OF_LIBC(STASH)
 #undef STASH
     size_t data_length = _end - data, heap_length = heap_end - HEAP;
@@ -325,11 +312,10 @@ int snapshot_write(int fd)
 #define BACK(name) name = name##_now;
     OF_LIBC(BACK)
 #undef BACK
-    if (count_strays(copy, copy + data_length) + count_strays(HEAP, heap_end) > 0)
-        return 1;
-    uint64_t head[] = {(uintptr_t)data, data_length, (uintptr_t)HEAP, heap_length};
+    size_t mappings_length = read_mappings(mappings, sizeof mappings);
+    uint64_t head[] = {(uintptr_t)data, data_length, (uintptr_t)HEAP, heap_length, mappings_length};
     if (write_whole(fd, (const char *)head, sizeof head) != 0 || write_whole(fd, copy, data_length) != 0
-        || write_whole(fd, HEAP, heap_length) != 0) {
+        || write_whole(fd, HEAP, heap_length) != 0 || write_whole(fd, mappings, mappings_length) != 0) {
         perror("write");
         return 1;
     }
@@ -353,15 +339,20 @@ static const struct place *this_place(void)
     return found;
 }
 
-/* What is in the file at `place.offset`: where to bring what. Memory that no run names is zero. */
+/* What is in the file at `place.offset`: where to bring what. A part of the heap that no run names is zero. */
 enum { RUNS_LIMIT = 160 };
 struct run {
     uint64_t address, length, offset;
 };
 struct image {
     char seal[16];
-    uint64_t data_start, data_length, heap_length, data_runs, heap_runs;
-    struct run runs[RUNS_LIMIT]; /* first those of the variables, which are read, then the heap's, which are mapped */
+    uint64_t data_start, data_length, heap_length, changes_offset, changes_length, runs_count;
+    struct run runs[RUNS_LIMIT];
+};
+/* How the variables differ from those of an executable that has just been started: such changes, one after another, each
+   followed by its bytes, which are whole words. Most variables are as they were, and their pages stay the file's. */
+struct change {
+    uint32_t offset, length;
 };
 
 int snapshot_is_attached(void)
@@ -379,8 +370,8 @@ static const char *map_heap(int fd, const struct image *image)
             munmap(got, image->heap_length);
         return "its memory cannot be mapped at the fixed address";
     }
-    const struct run *run = image->runs + image->data_runs;
-    for (uint64_t i = 0; i < image->heap_runs; i++, run++)
+    const struct run *run = image->runs;
+    for (uint64_t i = 0; i < image->runs_count; i++, run++)
         if (mmap((void *)run->address, run->length, protection, MAP_PRIVATE | MAP_FIXED, fd, run->offset) == MAP_FAILED) {
             munmap(HEAP, image->heap_length);
             return "its part of the file cannot be mapped";
@@ -388,23 +379,28 @@ static const char *map_heap(int fd, const struct image *image)
     return NULL;
 }
 
-/* Read our variables over those that we have. There is no way back from half of them, so a failure is the end. */
-static void read_variables(int fd, const struct image *image)
+static void change_variables(const char *changes, const struct image *image)
 {
-#define STASH(name) void *name##_now = name;
-    OF_LIBC(STASH)
-#undef STASH
-    for (uint64_t i = 0; i < image->data_runs; i++) {
-        const struct run *run = image->runs + i;
-        if (pread(fd, (void *)run->address, run->length, run->offset) != (ssize_t)run->length) {
-            static const char message[] = "aws-lambda-post-runner: its own file could not be read\n";
-            (void)!write(STDERR_FILENO, message, sizeof message - 1);
-            _exit(1);
-        }
+    const char *end = changes + image->changes_length;
+    while (changes < end) {
+        const struct change *change = (const void *)changes;
+        changes += sizeof *change;
+        memcpy((char *)image->data_start + change->offset, changes, change->length);
+        changes += change->length;
     }
-#define BACK(name) name = name##_now;
-    OF_LIBC(BACK)
-#undef BACK
+}
+
+/* Bring heap and variables, or neither. */
+static const char *bring(int fd, const struct image *image)
+{
+    char *changes = mmap(NULL, image->changes_length, PROT_READ, MAP_PRIVATE, fd, image->changes_offset);
+    if (changes == MAP_FAILED)
+        return "its changes of variables cannot be mapped";
+    const char *problem = map_heap(fd, image);
+    if (problem == NULL)
+        change_variables(changes, image);
+    munmap(changes, image->changes_length);
+    return problem;
 }
 
 const char *snapshot_restore(void)
@@ -414,6 +410,8 @@ const char *snapshot_restore(void)
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return "/proc/self/exe cannot be opened";
+    /* Read ahead, in large pieces, what else would be read in small ones when it is touched. */
+    posix_fadvise(fd, this_place()->offset, 0, POSIX_FADV_WILLNEED);
     struct image image;
     const char *problem = NULL;
     if (pread(fd, &image, sizeof image, this_place()->offset) != sizeof image
@@ -422,9 +420,7 @@ const char *snapshot_restore(void)
     else if ((char *)image.data_start != variables() || image.data_length != (size_t)(_end - variables()))
         problem = "its variables are elsewhere";
     else
-        problem = map_heap(fd, &image);
-    if (problem == NULL)
-        read_variables(fd, &image);
+        problem = bring(fd, &image);
     close(fd);
     return problem;
 }

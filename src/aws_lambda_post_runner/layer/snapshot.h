@@ -10,8 +10,8 @@ int snapshot_is_attached(void);
 /* Allocate at the fixed address from now on. To be called before anything of Python. */
 void snapshot_begin(void);
 
-/* Write the memory to a descriptor, for layer/snapshot.py to attach; return the status to exit with. It fails, and says
-   where, if a word points to what will not be there at a start. */
+/* Write the memory to a descriptor, and what is mapped where, for layer/snapshot.py to look through and to attach; return
+   the status to exit with. */
 int snapshot_write(int fd);
 
 /* Bring the memory back; return NULL, or why it could not be done: nothing has been changed then. */

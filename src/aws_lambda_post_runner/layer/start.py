@@ -5,12 +5,16 @@ the snapshot, and `main` at one that could not and has booted Python as usual.
 """
 
 import gc
+import linecache
+import logging
 import os
 import random
+import re
 import signal
 import sys
 import threading
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
@@ -32,6 +36,7 @@ def prepare(modules: Sequence[str]) -> None:
             raise RuntimeError(f"{each!r} would give every process the same random numbers")
     for generator in seeded:
         generator.seed(0)
+    logging._startTime = 0.0  # type: ignore[attr-defined] # noqa: SLF001 - when it was imported
     os.environ.clear()
     for name, _, _ in _STREAMS:
         setattr(sys, name, None)
@@ -39,6 +44,7 @@ def prepare(modules: Sequence[str]) -> None:
     main_thread = threading.main_thread()
     threading._active.clear()  # type: ignore[attr-defined] # noqa: SLF001 - as threading does after a fork
     main_thread._ident = main_thread._native_id = None  # type: ignore[attr-defined] # noqa: SLF001 - likewise
+    _empty_caches()
     gc.collect()
     gc.freeze()  # what is imported stays: never look through it again, which would also copy its pages
 
@@ -58,6 +64,7 @@ def resume(argv: Sequence[bytes], variables: Sequence[bytes], ignored_signals: S
     threading._active[main_thread.ident] = main_thread  # type: ignore[attr-defined] # noqa: SLF001 - likewise
     for generator in _generators():
         generator.seed()
+    logging._startTime = time.time()  # type: ignore[attr-defined] # noqa: SLF001 - what `relativeCreated` counts from
     time.tzset()
     _open_streams()
     _take_signals(ignored_signals)
@@ -102,6 +109,15 @@ def _take_signals(ignored: Sequence[int]) -> None:
             signal.signal(number, signal.SIG_IGN)
     if signal.SIGINT not in ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _empty_caches() -> None:
+    """Let go of what only made imports faster, and of the sources that attrs has generated: they would be resident."""
+    for empty in typing._cleanups:  # type: ignore[attr-defined] # noqa: SLF001 - as CPython's own tests do
+        empty()
+    re.purge()
+    linecache.clearcache()
+    sys._clear_type_cache()  # noqa: SLF001 - it has no other name
 
 
 def _generators() -> Iterator[random.Random]:

@@ -62,7 +62,7 @@ class Breaker:
                 return Change.STAYED_OPEN
             case Ticket.ORDINARY, True:
                 self._in_a_row = 0
-            case Ticket.ORDINARY, False:
+            case _:
                 self._in_a_row += 1
         # Several run at once on Managed Instances: one that began before it opened can end after that.
         if self._opened_at is not None or self._in_a_row < self._failures:

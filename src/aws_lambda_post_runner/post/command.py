@@ -3,6 +3,7 @@
 It gets a session of its own, so that it can be stopped with all that it has started.
 """
 
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -11,14 +12,17 @@ from signal import SIGKILL, SIGTERM
 import trio
 
 from aws_lambda_post_runner.exits import why_not_started
-from aws_lambda_post_runner.invocation import Budget, Ending, Settled, command_environment
+from aws_lambda_post_runner.invocation import Budget, Ending, command_environment
 from aws_lambda_post_runner.report import Report
-from aws_lambda_post_runner.settings import Settings
+from aws_lambda_post_runner.settings import PREFIX, Settings
 
+from .attempts import Order
 from .capture import captured_files
 from .session import Session
 from .stdin import standard_input
 
+_MARK = PREFIX + "MARK"
+"""The variable that tells what a command has started, and that has started, from everything else."""
 _LOOK_AGAIN = 0.005
 """Seconds between two looks whether all of a command is gone."""
 _DEATH = 1.0
@@ -26,14 +30,14 @@ _DEATH = 1.0
 
 
 class CommandRunner:
-    """Runs post commands: `SHELL -c COMMAND`, with `environment` (the handler's) and what the invocation adds."""
+    """Runs commands: `SHELL -c COMMAND`, with `environment` (the handler's) and what the invocation adds."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], report: Report) -> None:
         self._settings = settings
         self._environment = environment
         self._report = report
 
-    async def run(self, settled: Settled, budget: Budget, scope: trio.CancelScope) -> Ending:
+    async def run(self, order: Order, budget: Budget, scope: trio.CancelScope) -> Ending:
         """Run the command and return when it has ended, its budget is used up or `scope` was cancelled.
 
         Of a command that had to be stopped, and of all in its session, nothing is left on return. What a command
@@ -46,21 +50,22 @@ class CommandRunner:
             )
         if remaining is not None:
             scope.deadline = trio.current_time() + remaining
-        captured = settled.invocation.captured
-        stopping = _Stopping(self._settings.grace)
+        captured, work = order.captured, order.settled.invocation.work
+        mark = os.urandom(8).hex()
+        stopping = _Stopping(self._settings.grace, f"{_MARK}={mark}")
         process: trio.Process | None = None
         problem = ""
         began = time.monotonic()
         try:
             with (
                 captured_files(captured) as files,
-                standard_input(settled.invocation.work) as stdin,
+                standard_input(work) as stdin,
                 scope,
             ):
                 start = partial(
                     trio.run_process,
-                    [self._settings.shell, "-c", self._settings.command],
-                    env=command_environment(self._environment, settled, remaining, files),
+                    [self._settings.shell, "-c", order.command],
+                    env={**self._environment_for(order, remaining, files), _MARK: mark},
                     stdin=stdin,
                     check=False,
                     start_new_session=True,
@@ -68,14 +73,14 @@ class CommandRunner:
                 )
                 async with trio.open_nursery() as nursery:
                     process = await nursery.start(start)
-                    self._tell_of_start(settled, process.pid)
+                    self._tell_of_start(order, process.pid)
         except* OSError as errors:
             problem = why_not_started(_first(errors), self._settings.shell)[0]
         cut_off_by = ""
         if process is None and stopping.process is not None:
             # A cut came when the command had just been started and `start` had not yet said so.
             process = stopping.process
-            self._tell_of_start(settled, process.pid)
+            self._tell_of_start(order, process.pid)
         if scope.cancelled_caught:
             await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"
@@ -90,12 +95,18 @@ class CommandRunner:
             not_captured=tuple(name for name in captured if name not in files),
         )
 
-    def _tell_of_start(self, settled: Settled, pid: int) -> None:
+    def _environment_for(
+        self, order: Order, remaining: float | None, files: Mapping[str, str]
+    ) -> dict[str, str]:
+        reason = "" if order.reason is None else order.reason.value
+        return command_environment(self._environment, order.settled, remaining, files, reason)
+
+    def _tell_of_start(self, order: Order, pid: int) -> None:
         if self._report.observed:
             self._report.observe(
-                "post-command-started",
-                requestId=settled.invocation.request_id,
-                outcome=settled.outcome.value,
+                f"{order.name}-started",
+                requestId=order.settled.invocation.request_id,
+                outcome=order.settled.outcome.value,
                 pid=pid,
             )
 
@@ -103,8 +114,9 @@ class CommandRunner:
 class _Stopping:
     """How one command is stopped, if it has to be."""
 
-    def __init__(self, grace: float) -> None:
+    def __init__(self, grace: float, mark: str) -> None:
         self._grace = grace
+        self._mark = mark
         self._session: Session | None = None
         self.process: trio.Process | None = None
         """The command, once it has been told to stop."""
@@ -113,7 +125,7 @@ class _Stopping:
     async def stop(self, process: trio.Process) -> None:
         """SIGTERM to all, SIGKILL after the grace. Cancelled as soon as the command itself has ended."""
         self.process = process
-        self._session = Session(process.pid)
+        self._session = Session(process.pid, self._mark)
         self._kill_at = trio.current_time() + self._grace
         self._session.signal(SIGTERM)
         await trio.sleep(self._grace)

@@ -1,11 +1,14 @@
 """What the handler may ask of us, on the address that it already has, beside the Runtime API.
 
     POST   /post-runner/v1/invocation/{id}/work    202  the body is a line for the command's standard input
-    POST   /post-runner/v1/invocation/{id}/wait    201  {"token": "..."}: hold the next poll until it is ended
+    POST   /post-runner/v1/invocation/{id}/wait    201  {"token": "..."}: hold the next poll until it is ended;
+                                                        {"name": "..."} as the body says what it is, for our lines
     DELETE /post-runner/v1/wait/{token}            202  it has ended
 
-`{id}` is a request id, or `current` while exactly one invocation is in flight. Problems are answered in the
-Runtime API's own form. Nothing that is asked here is ever sent on, and none of it can delay or fail an invocation.
+`{id}` is a request id, or `current` while exactly one invocation is in flight. Of several it can be `on:PORT`, or
+`on:PORT,PORT`: the one whose event came on a connection with one of these local ports, which is how a process finds its
+own where the runtime client has one for each invocation. Problems are answered in the Runtime API's own
+form. Nothing that is asked here is ever sent on, and none of it can delay or fail an invocation.
 """
 
 import json
@@ -22,6 +25,10 @@ WORK_LIMIT = 1024 * 1024
 """Bytes of work that one invocation can hand over, all in all."""
 WAIT_LIMIT = 1000
 """Waits that one invocation can have open at once."""
+NAME_LIMIT = 100
+"""Characters that are kept of a wait's name."""
+
+_BY_CONNECTION = "on:"
 
 Answer = tuple[int, bytes]
 """A status and a JSON document."""
@@ -42,7 +49,7 @@ class HandlerApi:
             case b"POST", [b"v1", b"invocation", request_id, b"work"]:
                 return self._add_work(read_text(request_id), body)
             case b"POST", [b"v1", b"invocation", request_id, b"wait"]:
-                return self._add_wait(read_text(request_id))
+                return self._add_wait(read_text(request_id), body)
             case b"DELETE", [b"v1", b"wait", token]:
                 return self._end_wait(token.decode("latin-1"))
             case _:
@@ -53,13 +60,13 @@ class HandlerApi:
         if not isinstance(found, Invocation):
             return found
         if not self._post_work.may_run_commands:
-            return _problem(409, "no command runs in mode WaitUntil", "NoCommand")
+            return _problem(409, f"no command runs {self._post_work.when_none_runs}", "NoCommand")
         if body is None or sum(map(len, found.work)) + len(body) > WORK_LIMIT:
             return _problem(413, f"more than {WORK_LIMIT} bytes of work", "RequestEntityTooLarge")
         found.work.append(body.rstrip(b"\n") + b"\n")
         return _ACCEPTED
 
-    def _add_wait(self, request_id: str) -> Answer:
+    def _add_wait(self, request_id: str, body: bytes | None) -> Answer:
         # Of an answered invocation whose post work is not done, something more can still be waited for.
         found = self._find(request_id, State.IN_FLIGHT, State.REFUSED, State.SETTLED)
         if not isinstance(found, Invocation):
@@ -67,22 +74,23 @@ class HandlerApi:
         if len(found.waits) >= WAIT_LIMIT:
             return _problem(413, f"more than {WAIT_LIMIT} waits", "TooManyWaits")
         token = os.urandom(16).hex()
-        found.waits.add(token)
-        found.waited_for = True
+        self._post_work.begin_wait(found, token, _name_in(body or b""))
         return 201, json.dumps({"token": token}).encode()
 
     def _end_wait(self, token: str) -> Answer:
         for invocation in self._invocations.in_state(*State):
             if token in invocation.waits:
-                invocation.waits.remove(token)
-                self._post_work.waits_changed()
+                self._post_work.end_wait(invocation, token)
                 return _ACCEPTED
         return _problem(404, "there is no such wait, or it has ended", "InvalidToken")
 
     def _find(self, request_id: str, *states: State) -> Invocation | Answer:
         """The invocation that is meant, in one of these states; of several the one whose state comes first."""
         by_state = [self._invocations.in_state(state) for state in states]
-        if request_id == "current":
+        if request_id.startswith(_BY_CONNECTION):
+            ports = request_id.removeprefix(_BY_CONNECTION).split(",")
+            by_state = [[each for each in group if str(each.given_to) in ports] for group in by_state]
+        if request_id == "current" or request_id.startswith(_BY_CONNECTION):
             current = next(filter(None, by_state), [])
             if len(current) == 1:
                 return current[0]
@@ -92,6 +100,16 @@ class HandlerApi:
                 if invocation.request_id == possible_id:
                     return invocation
         return _problem(404, "no such invocation is in flight", "InvalidRequestID")
+
+
+def _name_in(body: bytes) -> str:
+    """The name that a wait was given, for a line; empty if it has none that would do."""
+    try:
+        document = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return ""
+    name = document.get("name") if isinstance(document, dict) else None
+    return name[:NAME_LIMIT] if isinstance(name, str) and name.isprintable() else ""
 
 
 def _problem(status: int, message: str, error_type: str) -> Answer:

@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from aws_lambda_post_runner.report import timestamp
 from aws_lambda_post_runner.settings import Level, Settings
 
 from .account import Account
-from .retry import Loss, loss_of
+from .retry import Loss
 
 _MILLISECONDS = "Milliseconds"
 _COUNT = "Count"
@@ -50,7 +51,8 @@ class Source:
     namespace: str
     function_name: str
     level: str
-    """The level that Lambda is to see in a line; it must pass the function's own filter, or the line is dropped
+    """The level that Lambda is to see in a line; it must pass the function's own filter, or the line is dropped.
+    Without a timestamp beside it Lambda would take it for INFO
     (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html)."""
 
 
@@ -88,16 +90,20 @@ class Metrics:
 def figures_of(account: Account) -> Figures:
     """What an account adds to the metrics."""
     handed_out_at = account.settled.invocation.handed_out_at
-    loss = loss_of(account.ending) if account.ending else None
+    course = account.course
+    loss = None if course is None else course.loss
     return Figures(
         answer_ms=None if handed_out_at is None else _ms(account.settled_at - handed_out_at),
         post_ms=_ms(account.ended_at - account.settled_at),
         held_ms=_ms(account.held),
-        wait_ms=_ms(account.waited),
+        wait_ms=0.0 if account.waits is None else account.waits.duration_ms,
         budget_left_ms=None if account.budget_left is None else _ms(account.budget_left),
         failed=loss is Loss.FAILED,
         cut_off=loss is Loss.CUT_OFF,
-        waits_expired=account.waits_expired,
+        skipped=loss is Loss.SKIPPED,
+        retried=0 if course is None else course.retries,
+        spilled=course is not None and course.spilled,
+        waits_expired=0 if account.waits is None else len(account.waits.expired),
     )
 
 
@@ -156,6 +162,7 @@ def _document(
     }
     record = {
         "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]},
+        "timestamp": timestamp(now),
         "level": source.level,
         **dimensions,
         **values,

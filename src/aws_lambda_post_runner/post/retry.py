@@ -25,9 +25,7 @@ def loss_of(ending: Ending) -> Loss | None:
     """
     if ending.cut_off_by:
         return Loss.CUT_OFF
-    if ending.exit_status or ending.signal or ending.problem:
-        return Loss.FAILED
-    return None
+    return None if ending.succeeded else Loss.FAILED
 
 
 def can_be_retried(ending: Ending) -> bool:
@@ -54,3 +52,9 @@ def without_reserve(budget: Budget, reserve: float, now: float) -> Budget:
     if budget.ends_at is None or remaining is None:
         return budget
     return Budget(budget.ends_at - min(reserve, remaining / 2), budget.bound_by)
+
+
+def within(seconds: float, bound_by: str, budget: Budget, now: float) -> Budget:
+    """The budget, or what ends so many seconds from `now` if that is sooner."""
+    ends_at = now + seconds
+    return budget if budget.ends_at is not None and budget.ends_at < ends_at else Budget(ends_at, bound_by)

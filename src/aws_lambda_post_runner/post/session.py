@@ -1,9 +1,10 @@
 """Which processes a command has made, and signals to all of them.
 
 The command leads a session of its own. In it are its children and theirs, whatever process groups a shell or
-`timeout` has made for them. What has called setsid is told by its parent, and from then on by that session. What has
-done so and has lost its parent before we looked cannot be told from a process of the handler's, and is left alone:
-making us the parent of orphans (PR_SET_CHILD_SUBREAPER) would take the handler's own daemons from init.
+`timeout` has made for them. What has called setsid is told by its parent, and from then on by that session; and what
+has lost its parent as well, by a mark in the environment that it was started with. Only what has thrown that away too
+cannot be told from a process of the handler's, and is left alone: making us the parent of orphans
+(PR_SET_CHILD_SUBREAPER) would take the handler's own daemons from init.
 """
 
 import os
@@ -18,17 +19,20 @@ _ENDED = frozenset({"Z", "X"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class Process:
+    """A process that lives."""
+
     pid: int
     parent: int
     session: int
 
 
 class Session:
-    """All that a command has made which has the process id `leader`."""
+    """All that a command has made which has the process id `leader`, and `mark` in its environment (`NAME=value`)."""
 
-    def __init__(self, leader: int) -> None:
+    def __init__(self, leader: int, mark: str) -> None:
         self._leader = leader
+        self._mark = mark.encode()
         self._sessions = {leader}
 
     def signal(self, number: int) -> bool:
@@ -42,16 +46,23 @@ class Session:
             return _reaches(os.killpg, self._leader, number)
         return sum(_reaches(os.kill, pid, number) for pid in pids) > 0
 
-    def _members(self) -> list[_Process]:
+    def _members(self) -> list[Process]:
         """Those that live. Sessions that they have made are known from now on. Raises OSError."""
-        living = list(_living())
-        pids: set[int] = set()
+        alive = list(living())
+        pids = {each.pid for each in alive if self._is_marked(each.pid)}
+        self._sessions |= {each.session for each in alive if each.pid in pids}
         while True:
-            members = [each for each in living if each.session in self._sessions or each.parent in pids]
+            members = [each for each in alive if each.session in self._sessions or each.parent in pids]
             if pids == {each.pid for each in members}:
                 return members
             pids = {each.pid for each in members}
             self._sessions |= {each.session for each in members}
+
+    def _is_marked(self, pid: int) -> bool:
+        try:
+            return self._mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or is another user's
+            return False
 
 
 def _reaches(kill: Callable[[int, int], None], target: int, number: int) -> bool:
@@ -62,7 +73,7 @@ def _reaches(kill: Callable[[int, int], None], target: int, number: int) -> bool
     return True
 
 
-def _living() -> Iterator[_Process]:
+def living() -> Iterator[Process]:
     """All processes but those that have ended. Raises OSError if there is no telling."""
     for name in os.listdir(_PROC):  # noqa: PTH208 - a Path for each would be made for its name alone
         if name.isdecimal():
@@ -72,4 +83,4 @@ def _living() -> Iterator[_Process]:
                     (_PROC / name / "stat").read_bytes().rpartition(b")")[2].split()
                 )
                 if state.decode() not in _ENDED:
-                    yield _Process(int(name), int(parent), int(session))
+                    yield Process(int(name), int(parent), int(session))

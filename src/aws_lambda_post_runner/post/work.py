@@ -10,36 +10,44 @@ from dataclasses import dataclass, field
 
 import trio
 
-from aws_lambda_post_runner.invocation import Budget, Ending, Invocations, Outcome, Settled, budget_for
+from aws_lambda_post_runner.invocation import (
+    Budget,
+    Invocation,
+    Invocations,
+    Outcome,
+    Settled,
+    Wait,
+    WaitsEnding,
+    budget_for,
+)
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Mode, Settings
 
-from .account import Account, Keep
+from .account import Account, Keep, Trace
+from .attempts import Course
+from .cutting import Cutting
+from .retry import Loss
 
-RunCommand = Callable[[Settled, Budget, trio.CancelScope], Awaitable[Ending]]
-"""Runs the command for a settled invocation until it ends, its budget is used up or the scope is cancelled."""
+RunCommand = Callable[[Settled, Budget, Cutting], Awaitable[Course]]
+"""Sees the command of a settled invocation through, until it has ended, its budget is used up or it is cut off."""
+
+Settle = Callable[[float], Awaitable[bool]]
+"""Waits until the handler has settled, at most so many seconds; tells whether it has."""
 
 
 @dataclass(slots=True, eq=False)
 class _Work:
     """The post work of one invocation."""
 
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """Of what is done now: first the command, then the waits."""
-    is_cut: bool = False
-    """Whether it has to end because of a signal."""
+    cutting: Cutting = field(default_factory=Cutting)
     began: float = field(default_factory=time.time)
     """When the answer was taken, in seconds since 1970."""
-    ending: Ending | None = None
-    """How its command ended."""
-    waited: float = 0.0
-    """Seconds from the end of its command to the end of its waits."""
-    expired: int = 0
-    """How many of its waits had to be given up."""
-
-    def cut(self) -> None:
-        self.is_cut = True
-        self.scope.cancel()
+    course: Course | None = None
+    """What became of its command."""
+    left_behind: tuple[Wait, ...] = ()
+    """What could not be waited for any more, because the handler itself had gone."""
+    waits: WaitsEnding | None = None
+    """How its waits ended; None if there were none."""
 
 
 class PostWork:
@@ -61,7 +69,9 @@ class PostWork:
         self._under_way: dict[Settled, _Work] = {}
         self._progress = trio.lowlevel.ParkingLot()
         self._held_since: list[float] = []
-        self._keepers: list[Keep] = []
+        self._keep: Keep | None = None
+        self._trace: Trace | None = None
+        self._settle: Settle | None = None
         self._is_shut_down = False
         self._places = trio.CapacityLimiter(settings.max_concurrency or 1)
         # On Managed Instances nothing is ever frozen, and a poll that is held is a worker that is missing.
@@ -69,7 +79,16 @@ class PostWork:
 
     def keep_accounts(self, keep: Keep) -> None:
         """From now on give it an account of each invocation that is over, with or without post work."""
-        self._keepers.append(keep)
+        self._keep = keep
+
+    def trace_with(self, trace: Trace) -> None:
+        """From now on let it have an account of all post work that has ended. Polls are held until it returns."""
+        self._trace = trace
+
+    def settle_with(self, settle: Settle) -> None:
+        """From now on each answer is followed by a settling time, where something would be frozen after it."""
+        if self._holds:
+            self._settle = settle
 
     @property
     def holding(self) -> bool:
@@ -79,19 +98,35 @@ class PostWork:
     @property
     def may_run_commands(self) -> bool:
         """Whether there is an outcome after which a command runs."""
-        return self._settings.modes != {Mode.WAIT_UNTIL}
+        return not self._settings.modes <= {Mode.WAIT_UNTIL, Mode.BEFORE_TIMEOUT}
+
+    @property
+    def when_none_runs(self) -> str:
+        """Say which mode it is in which no command would get the handler's work."""
+        if Mode.BEFORE_TIMEOUT in self._settings.modes:
+            return "after the answer in mode BeforeTimeout"
+        return "in mode WaitUntil"
+
+    def handed_out(self, invocation: Invocation) -> None:
+        """The handler has got an event. While it works on it we are not frozen, and its deadline can be watched."""
+        if Mode.BEFORE_TIMEOUT not in self._settings.modes or invocation.deadline_ms is None:
+            return
+        if invocation.disarm is None:  # a client that polls without having answered gets the same event again
+            watching = trio.CancelScope()
+            invocation.disarm = watching.cancel
+            self._nursery.start_soon(self._run_before_timeout, invocation, invocation.deadline_ms, watching)
 
     def begin(self, settled: Settled) -> None:
         """Begin the post work of an invocation, if it has any. From here on polls are held."""
-        if not self._wants_command(settled) and not settled.invocation.waits:
+        if not self._wants_command(settled) and not settled.invocation.waits and not self._settle:
             self._invocations.end(settled.invocation)
-            if self._keepers:
-                self._account_for(settled, _Work())
+            if self._keep is not None:
+                self._tell_keeper(self._keep, settled, _Work())
             return
         self._invocations.settle(settled.invocation)
         work = self._under_way[settled] = _Work()
         if self._is_shut_down:
-            work.cut()
+            work.cutting.cut()
         self._nursery.start_soon(self._see_through, settled, work)
 
     async def hold(self) -> None:
@@ -107,23 +142,34 @@ class PostWork:
     async def finish(self) -> None:
         """Return when no post work is under way. What the handler asked to wait for is over: it is gone."""
         for settled, work in self._under_way.items():
-            self._give_up_waits(settled, work, "exit")
-        self.waits_changed()
+            if settled.outcome is Outcome.TIMEOUT:
+                continue  # what it waits for is waited for after the answer
+            work.left_behind = tuple(settled.invocation.waits.values())
+            settled.invocation.waits.clear()
+        self._progress.unpark_all()
         while self._under_way:
             await self._progress.park()
 
     def cut(self) -> None:
         """Cut off what is under way now: each command gets SIGTERM and its grace. What begins later is not touched."""
         for work in self._under_way.values():
-            work.cut()
+            work.cutting.cut()
 
     def shut_down(self) -> None:
         """Cut off what is under way now, and whatever begins later."""
         self._is_shut_down = True
         self.cut()
 
-    def waits_changed(self) -> None:
-        """Something that the handler asked to wait for has ended; look again who still waits."""
+    def begin_wait(self, invocation: Invocation, token: str, name: str) -> None:
+        """The handler asks us to wait for something; it will name it by `token` when it has ended."""
+        wait = invocation.waits[token] = Wait(name, time.time())
+        invocation.waits_begun += 1
+        self._report.wait_begun(invocation, wait)
+
+    def end_wait(self, invocation: Invocation, token: str) -> None:
+        """What the handler asked us to wait for has ended."""
+        wait = invocation.waits.pop(token)
+        self._report.wait_ended(invocation, wait)
         self._progress.unpark_all()
 
     def _wants_command(self, settled: Settled) -> bool:
@@ -135,14 +181,41 @@ class PostWork:
     async def _see_through(self, settled: Settled, work: _Work) -> None:
         try:
             await self._see_command_end(settled, work)
-            if settled.invocation.waited_for:
+            if settled.invocation.waits_begun:
                 await self._see_waits_end(settled, work)
+            if self._settle is not None:
+                await self._see_it_settle(self._settle, settled, work)
+            if self._trace is not None:
+                await self._trace(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
-            work.ending = self._report.post_work_failed(settled, error)
+            work.course = Course(self._report.post_work_failed(settled, error), loss=Loss.FAILED)
         finally:
             del self._under_way[settled]
             self._invocations.end(settled.invocation)
-            self._account_for(settled, work)
+            if self._keep is not None:
+                self._tell_keeper(self._keep, settled, work)
+            self._progress.unpark_all()
+
+    async def _run_before_timeout(
+        self, invocation: Invocation, deadline_ms: int, watching: trio.CancelScope
+    ) -> None:
+        """Run the command a margin before the function is killed, unless the handler has answered by then.
+
+        It has until its grace before that: what says how it ended has to be written before all is killed.
+        """
+        budget = Budget(deadline_ms / 1000 - self._settings.grace, "deadline")
+        with watching:
+            await trio.sleep(max(0.0, deadline_ms / 1000 - self._settings.margin - time.time()))
+        if watching.cancelled_caught or self._is_shut_down:
+            return
+        settled = Settled(invocation, Outcome.TIMEOUT, "")
+        work = self._under_way[settled] = _Work()
+        try:
+            await self._run_command(settled, budget, work.cutting)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._report.post_work_failed(settled, error)
+        finally:
+            del self._under_way[settled]
             self._progress.unpark_all()
 
     async def _see_command_end(self, settled: Settled, work: _Work) -> None:
@@ -151,49 +224,55 @@ class PostWork:
         async with self._places:
             # What it has waited for its place, on Managed Instances, is none of its own time.
             budget = budget_for(settled.invocation, self._settings, time.time())
-            work.ending = await self._run_command(settled, budget, work.scope)
-        self._report.command_ended(settled, work.ending)
+            work.course = await self._run_command(settled, budget, work.cutting)
 
     async def _see_waits_end(self, settled: Settled, work: _Work) -> None:
         began = time.time()
         budget = budget_for(settled.invocation, self._settings, work.began)
         waits = settled.invocation.waits
-        work.scope = trio.CancelScope()
-        remaining = 0.0 if work.is_cut else budget.remaining(began)
+        scope = work.cutting.next_scope()
+        remaining = budget.remaining(began)
         if remaining is not None:
-            work.scope.deadline = trio.current_time() + remaining
-        with work.scope:
+            scope.deadline = trio.current_time() + remaining
+        with scope:
             while waits:
                 await self._progress.park()
-        work.waited = time.time() - began
-        self._give_up_waits(settled, work, "shutdown" if work.is_cut else budget.bound_by)
-        self._report.observe("waits-ended", requestId=settled.invocation.request_id, expired=work.expired)
+        expired, cut_off_by = work.left_behind, "exit" if work.left_behind else ""
+        if waits:
+            expired = tuple(waits.values())
+            cut_off_by = "shutdown" if work.cutting.is_cut else budget.bound_by
+            waits.clear()
+        duration_ms = int((time.time() - began) * 1000)
+        work.waits = WaitsEnding(settled.invocation.waits_begun, expired, duration_ms, cut_off_by)
+        self._report.waits_ended(settled, work.waits)
 
-    def _account_for(self, settled: Settled, work: _Work) -> None:
-        """Give whoever wants it an account of post work that has ended, or that there was none."""
-        if not self._keepers:
+    async def _see_it_settle(self, settle: Settle, settled: Settled, work: _Work) -> None:
+        """Hold the poll for what is left of the settling time, which began with the answer."""
+        ends_at = work.began + (self._settings.settle or 0.0)
+        budget_ends_at = budget_for(settled.invocation, self._settings, work.began).ends_at
+        left = min(ends_at, ends_at if budget_ends_at is None else budget_ends_at) - time.time()
+        if left <= 0:
             return
+        with work.cutting.next_scope():
+            quiet = await settle(left)
+            self._report.observe("settled-down", requestId=settled.invocation.request_id, quiet=quiet)
+
+    def _tell_keeper(self, keep: Keep, settled: Settled, work: _Work) -> None:
+        try:
+            keep(self._account_of(settled, work))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._report.post_work_failed(settled, error)
+
+    def _account_of(self, settled: Settled, work: _Work) -> Account:
+        """What post work that ends now has come to, or that there was none."""
         now = time.time()
-        account = Account(
+        return Account(
             settled=settled,
             settled_at=work.began,
             ended_at=now,
-            ending=work.ending,
+            course=work.course,
             # Several may be held; the first has been held for the longest.
             held=now - max(work.began, min(self._held_since)) if self._held_since else 0.0,
-            waited=work.waited,
-            waits_expired=work.expired,
+            waits=work.waits,
             budget_left=budget_for(settled.invocation, self._settings, work.began).remaining(now),
         )
-        for keep in self._keepers:
-            try:
-                keep(account)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._report.post_work_failed(settled, error)
-
-    def _give_up_waits(self, settled: Settled, work: _Work, cut_off_by: str) -> None:
-        waits = settled.invocation.waits
-        if waits:
-            work.expired = len(waits)
-            self._report.waits_cut_off(settled, len(waits), cut_off_by)
-            waits.clear()

@@ -3,6 +3,7 @@
 from types import TracebackType
 from typing import Self
 
+import trio
 from trio.lowlevel import ParkingLot
 
 from aws_lambda_post_runner.invocation import Invocation
@@ -13,6 +14,7 @@ class Answers:
 
     def __init__(self) -> None:
         self._on_their_way: set[OnItsWay] = set()
+        self._one_began = ParkingLot()
         self._one_arrived = ParkingLot()
 
     @property
@@ -29,12 +31,20 @@ class Answers:
         """An answer to this invocation begins to come; to be entered, and left when it can come no more."""
         answer = OnItsWay(self, invocation)
         self._on_their_way.add(answer)
+        invocation.answer_has_begun = True
+        self._one_began.unpark_all()
         return answer
 
     def ended(self, answer: "OnItsWay") -> None:
         """This one has arrived, or never will."""
         self._on_their_way.discard(answer)
         self._one_arrived.unpark_all()
+
+    async def wait_until_one_begins(self, seconds: float) -> None:
+        """Return when one is on its way, or after so many seconds."""
+        with trio.move_on_after(seconds):
+            while not self._on_their_way:
+                await self._one_began.park()
 
     async def wait_until_all_arrived(self) -> None:
         """Return when none is on its way."""

@@ -48,6 +48,15 @@ class HandlerWire(Wire):
         self.body: Body = Counted(self, 0)
         """That of the request whose head was received last."""
 
+    @property
+    def port(self) -> int | None:
+        """The port at the handler's end; None if the handler is gone."""
+        try:
+            port: int = self._sock.getpeername()[1]
+        except OSError:
+            return None
+        return port
+
     async def receive_request(self) -> RequestHead | None:
         """The next request's head; None when the handler has closed the connection instead."""
         data, self.backlog = bytes(self.backlog), b""

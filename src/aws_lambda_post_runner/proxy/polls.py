@@ -9,12 +9,18 @@ twelve hours (LambdaBootstrap.cs), others when they are interrupted.
 from trio.lowlevel import ParkingLot
 
 from aws_lambda_post_runner import runtime_api
+from aws_lambda_post_runner.invocation import State
 from aws_lambda_post_runner.post.capture import Capture
 
 from .ask import ask, deliver
 from .ends import HandlerWire, RuntimeApiWire
 from .heads import RequestHead, ResponseHead
 from .shared import Shared
+
+_ANSWER_MAY_FOLLOW = 0.25
+"""Seconds that a poll waits for an answer to begin if there was none. aws-lambda-ric 4 polls in a thread of its own,
+while its event loop still opens the connection on which a streaming handler's error goes out. A client that never
+answers gets its event again that much later."""
 
 
 class _Heir:
@@ -76,12 +82,16 @@ class Polls:
         """Return when no answer is on its way and no post work is under way; tell whether that took any time.
 
         A client may poll before it has read that its answer was taken (aws-lambda-ric 4 does, when a streaming
-        handler throws). What it sent before the poll on another connection may not even be read yet.
+        handler throws). What it sent before the poll on another connection may not even be read yet, and that
+        connection may not even be there.
         """
         await self._door.wait_until_all_is_heard()
-        if not self._answers.are_on_their_way and not self._post_work.holding:
+        may_follow = any(not each.answer_has_begun for each in self._invocations.in_state(State.IN_FLIGHT))
+        if not may_follow and not self._answers.are_on_their_way and not self._post_work.holding:
             return False
         self._report.observe("poll-held")
+        if may_follow:
+            await self._answers.wait_until_one_begins(_ANSWER_MAY_FOLLOW)
         while self._answers.are_on_their_way or self._post_work.holding:
             await self._answers.wait_until_all_arrived()
             await self._post_work.hold()
@@ -93,8 +103,7 @@ class Polls:
 
     async def _inherit(self, handler: HandlerWire) -> bool:
         """Wait for the answer to a poll whose connection has gone away; tell whether it was delivered."""
-        if self._report.observed:
-            self._report.observe("poll-relayed")
+        self._report.observe("poll-relayed")
         heir = _Heir(handler)
         self._heirs.append(heir)
         self._heirs_changed.unpark_all()
@@ -156,6 +165,9 @@ class Polls:
         invocation = self._invocations.add(response.headers)
         if self._one_at_a_time:
             self._invocations.end_others(invocation)
+        else:
+            invocation.given_to = handler.port
+        self._post_work.handed_out(invocation)
         capture = Capture(self._capture_limit) if self._captures_event else None
         await deliver(handler, wire, response, capture)
         if capture is not None:

@@ -91,14 +91,15 @@ class Relay:
         if target.startswith(handler_api.PATH):
             return await self._answer_ourselves(handler, request)
         self._door.heard(handler)
-        match runtime_api.read_call(method, target):
-            case Call.NEXT, _:
+        call, request_id = runtime_api.read_call(method, target)
+        match call:
+            case Call.NEXT:
                 return await self._polls.relay(handler, request)
-            case Call.RESPONSE, request_id:
+            case Call.RESPONSE:
                 await self._answer(handler, request, request_id, Outcome.RESPONSE)
-            case Call.ERROR, request_id:
+            case Call.ERROR:
                 await self._answer(handler, request, request_id, Outcome.ERROR)
-            case call, _:
+            case _:
                 await self._pass_through(handler, request, call)
         return request.keep_alive
 

@@ -12,13 +12,15 @@ from pathlib import Path
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
 
-from .function_config import FunctionConfig, Value
+from .function_config import RUNTIME_CONFIG, FunctionConfig, Value
 from .package import Found, file_of, look_for
 
 WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 OUR_WRAPPER = "/opt/entry.sh"
 """Where the layer has it."""
 OUR_PROGRAM = "aws-lambda-post-runner"
+CUSTOMER_MANAGED = "custom"
+"""The Runtime of a function whose runtime is an image of somebody's; RuntimeConfig says whose."""
 LAMBDA_SHELLS = {"/bin/bash", "/bin/sh"}
 PROCESSORS = {"x86_64": "x86_64", "amd64": "x86_64", "arm64": "arm64", "aarch64": "arm64"}
 """How processors are called in a layer's name, and what Lambda calls them."""
@@ -58,10 +60,12 @@ def findings(config: FunctionConfig) -> list[Finding]:
         *_unknown_names(config),
         *_wrong_wrapper(config),
         *_wrong_start(config),
+        *_wrong_customer_runtime(config),
         *_wrong_layer(config),
-        *_missing_command(config),
+        *_missing_commands(config),
         *_short_budget(config),
         *_wrong_shell(config),
+        *_idle_settings(config),
         *_disabled(config),
     ]
     return sorted(found, key=lambda finding: not finding.is_error)
@@ -122,6 +126,8 @@ def _wrong_start(config: FunctionConfig) -> Iterable[Finding]:
             yield _error(config, WRAPPER, text)
     elif config.runtime.startswith("provided"):
         yield from _wrong_bootstrap(config)
+    elif config.runtime == CUSTOMER_MANAGED:
+        yield from _unknown_start(config)
     elif wrapper and wrapper != OUR_WRAPPER:
         text = f"{WRAPPER} is {wrapper!r}, so the post runner never starts: set it to {OUR_WRAPPER}, and "
         yield _error(config, WRAPPER, f"{text}{settings.NEXT_WRAPPER.full_name} to {wrapper}")
@@ -139,6 +145,33 @@ def _wrong_bootstrap(config: FunctionConfig) -> Iterable[Finding]:
     if bootstrap is not None and bootstrap.is_file() and OUR_PROGRAM.encode() not in bootstrap.read_bytes():
         text = f"{config.runtime} starts {bootstrap}, which does not name the post runner: {way}"
         yield _doubt(config, WRAPPER, text)
+
+
+def _unknown_start(config: FunctionConfig) -> Iterable[Finding]:
+    """A customer-managed runtime's image decides what starts the handler, and it cannot be seen from here."""
+    wrapper = _text(config, WRAPPER)
+    if wrapper and _names_us(wrapper):
+        text = f"{WRAPPER} is heeded if the runtime's bootstrap heeds it: those of Lambda's base images do"
+    else:
+        text = (
+            "the post runner starts only if the runtime's image starts it: `template runtime` makes one that does; "
+            f"otherwise add the layer, and set {WRAPPER} to {OUR_WRAPPER}"
+        )
+    yield _doubt(config, WRAPPER, text)
+
+
+def _wrong_customer_runtime(config: FunctionConfig) -> Iterable[Finding]:
+    """Lambda takes `Runtime: custom` and RuntimeConfig together or not at all."""
+    if config.runtime_config is None:
+        return
+    missing = [name for name in RUNTIME_CONFIG if name not in config.runtime_config]
+    if config.runtime == CUSTOMER_MANAGED and missing:
+        text = f"Runtime is {CUSTOMER_MANAGED}, but RuntimeConfig has no {' and no '.join(missing)}"
+        yield _error(config, "", f"{text}: the function could not be deployed")
+    elif config.runtime_config and config.runtime != CUSTOMER_MANAGED:
+        runtime = config.runtime or "not set"
+        text = f"RuntimeConfig goes with Runtime: {CUSTOMER_MANAGED} alone, and Runtime is {runtime}"
+        yield _error(config, "", f"{text}: the function could not be deployed")
 
 
 def _wrong_layer(config: FunctionConfig) -> Iterable[Finding]:
@@ -161,9 +194,13 @@ def _processors_in(layer: str) -> tuple[str, ...]:
     return tuple({processor for word, processor in PROCESSORS.items() if word in layer.lower()})
 
 
-def _missing_command(config: FunctionConfig) -> Iterable[Finding]:
-    """Look for the file that the command starts with: without it, the command would end with 127."""
-    name = settings.COMMAND.full_name
+def _missing_commands(config: FunctionConfig) -> Iterable[Finding]:
+    """Look for the files that the commands start with: without one, its command would end with 127."""
+    for variable in (settings.COMMAND, settings.FALLBACK_COMMAND):
+        yield from _missing_command(config, variable.full_name)
+
+
+def _missing_command(config: FunctionConfig, name: str) -> Iterable[Finding]:
     file = file_of(_text(config, name) or "")
     if file is None or not config.deployed:
         return
@@ -211,6 +248,29 @@ def _wrong_shell(config: FunctionConfig) -> Iterable[Finding]:
         yield _error(config, name, f"the shell {shell} is not there or cannot be executed")
 
 
+NEEDS = (
+    (settings.FALLBACK_RESERVE, settings.FALLBACK_COMMAND),
+    (settings.METRICS_NAMESPACE, settings.METRICS),
+)
+"""Settings that do nothing without another one."""
+FOR_COMMANDS = (settings.BREAKER, settings.RETRIES, settings.FALLBACK_COMMAND)
+
+
+def _idle_settings(config: FunctionConfig) -> Iterable[Finding]:
+    """Look for settings that do nothing beside the others."""
+    for variable, needed in NEEDS:
+        if _text(config, variable.full_name) and not _is_set(config, needed.full_name):
+            text = f"{variable.full_name} does nothing without {needed.full_name}"
+            yield _doubt(config, variable.full_name, text)
+    mode = _text(config, settings.MODE.full_name) or ""
+    if mode.strip().casefold() not in {"waituntil", "beforetimeout"}:
+        return
+    for each in FOR_COMMANDS:
+        if _text(config, each.full_name):
+            text = f"{each.full_name} does nothing: in mode {mode} no command runs after the answer"
+            yield _doubt(config, each.full_name, text)
+
+
 def _disabled(config: FunctionConfig) -> Iterable[Finding]:
     name = settings.DISABLED.full_name
     if reason := _text(config, name):
@@ -225,6 +285,11 @@ def _is_meant_for_us(name: str) -> bool:
     if "POSTRUNNER" in name.upper().replace("_", "").replace("-", ""):
         return True
     return bool(get_close_matches(name.upper(), KNOWN, n=1, cutoff=MEANT_CUTOFF))
+
+
+def _is_set(config: FunctionConfig, name: str) -> bool:
+    """Tell whether a variable has a value, or will have one that is decided at deployment."""
+    return name in config.variables and _text(config, name) != ""
 
 
 def _text(config: FunctionConfig, name: str) -> str | None:

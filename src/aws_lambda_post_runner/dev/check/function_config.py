@@ -11,6 +11,10 @@ LAMBDA_TIMEOUT_S = 3.0
 """What a function gets that does not say."""
 
 
+RUNTIME_CONFIG = ("RuntimeArn", "RuntimeAlias")
+"""What a function with a customer-managed runtime has to name."""
+
+
 class UnreadableError(Exception):
     """A file that cannot be read as what it should be; the message says why."""
 
@@ -45,6 +49,8 @@ class FunctionConfig:
     timeout_s: float | None = None
     """None where it is not known."""
     runtime: str = ""
+    runtime_config: tuple[str, ...] | None = None
+    """What of its customer-managed runtime is named, by the properties' names; None where that cannot be seen."""
     deployed: bool = False
     """It runs on Lambda, not on this machine."""
     layers: tuple[str, ...] | None = None

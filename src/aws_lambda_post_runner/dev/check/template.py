@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .function_config import LAMBDA_TIMEOUT_S, Code, FunctionConfig, UnreadableError, Value
+from .function_config import LAMBDA_TIMEOUT_S, RUNTIME_CONFIG, Code, FunctionConfig, UnreadableError, Value
 from .lines import line_of
 
 FUNCTION_TYPES = {"AWS::Serverless::Function", "AWS::Lambda::Function"}
@@ -50,6 +50,7 @@ def _read_function(name: str, template: Template) -> FunctionConfig:
         },
         timeout_s=float(timeout) if isinstance(timeout, int | float) else None,
         runtime=str(properties.get("Runtime", "")),
+        runtime_config=_read_runtime_config(properties.get("RuntimeConfig", {})),
         deployed=True,
         layers=_read_layers(properties.get("Layers", [])),
         handler=str(properties.get("Handler", "")),
@@ -75,6 +76,13 @@ def _read_processor(architectures: Any) -> str:
         case [str(only)]:
             return only
     return ""
+
+
+def _read_runtime_config(config: Any) -> tuple[str, ...] | None:
+    """Return which of its properties are there; None where an intrinsic function stands in its place."""
+    if not isinstance(config, dict) or not {*config} <= {*RUNTIME_CONFIG}:
+        return None
+    return tuple(config)
 
 
 def _read_layer_processors(template: Template) -> Mapping[str, tuple[str, ...]]:

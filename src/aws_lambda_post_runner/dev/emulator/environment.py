@@ -93,6 +93,8 @@ class ExecutionEnvironment:
         # What marks its processes must be unique, and on Lambda a log stream's name is just that.
         self._log_stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
         self._sandbox = Sandbox(f"{LOG_STREAM}={self._log_stream}")
+        # Shielded, because on Lambda too a handler is killed while the Runtime API is still there for it.
+        self._serving = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery
 
     @property
@@ -105,12 +107,10 @@ class ExecutionEnvironment:
 
         Whatever invocation it had not finished has then ended too.
         """
-        # Shielded, because on Lambda too a handler is killed while the Runtime API is still there for it.
-        serving = trio.CancelScope(shield=True)
         with self._output, self._observer:
             async with trio.open_nursery() as self._nursery:
                 listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-                self._nursery.start_soon(self._serve, listeners, serving)
+                self._nursery.start_soon(self._serve, listeners)
                 self._nursery.start_soon(self._observer.run)
                 self._nursery.start_soon(self._output.run)
                 self._nursery.start_soon(self._watch_init)
@@ -120,11 +120,15 @@ class ExecutionEnvironment:
                     self._drain()
                     self._runtime_api.handler_ended(reason)
                 finally:
-                    serving.cancel()
+                    self._serving.cancel()
                 self._nursery.cancel_scope.cancel()
 
-    async def _serve(self, listeners: list[trio.SocketListener], scope: trio.CancelScope) -> None:
-        with scope:
+    def retire(self) -> None:
+        """Hand out no event any more. What comes while the processes are being killed is for the next one."""
+        self._serving.cancel()
+
+    async def _serve(self, listeners: list[trio.SocketListener]) -> None:
+        with self._serving:
             await trio.serve_listeners(self._runtime_api.serve, listeners)
 
     async def _run_handler(self, address: str) -> str:
@@ -231,9 +235,17 @@ class ExecutionEnvironment:
             await invocation.ended.wait()
             return
         self._drain()
+        if not self._concurrent:
+            self._recorder.now("killed", invocation.request_id, programs=self._left_running())
         self._runtime_api.time_out(invocation)
         if not self._concurrent:
             self._nursery.cancel_scope.cancel()
+
+    def _left_running(self) -> list[str]:
+        """Return the command lines of what runs beside the handler and us: what post work and children left."""
+        handler = " ".join(self._options.handler)
+        known = {handler, " ".join(self._command())}
+        return [program for program in self._sandbox.programs() if program not in known]
 
     # What the processes tell us.
 
@@ -250,7 +262,7 @@ class ExecutionEnvironment:
         if what == "settled":  # the Runtime API has recorded that itself
             return
         self._recorder.record(Moment(what, observed.pop("time"), request_id, observed))
-        if what == "post-command-started":
+        if what in {"post-command-started", "fallback-command-started"}:
             self._sandbox.add_leader(observed["pid"])
         if what == "post-command-ended" and request_id in self._awaiting_command:
             self._runtime_api.end(self._awaiting_command.pop(request_id), "answered")

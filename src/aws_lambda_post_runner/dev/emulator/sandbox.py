@@ -40,6 +40,11 @@ class Sandbox:
         _signal(thawed, signal.SIGCONT)
         return len(thawed)
 
+    def programs(self) -> list[str]:
+        """Return the command lines of what runs, but for a process that nobody could tell; empty without /proc."""
+        found = {pid: _command_line(pid) for pid in sorted(self._targets())} if PROC.is_dir() else {}
+        return [line for line in found.values() if line]
+
     async def kill(self) -> None:
         """Kill every process, frozen or not, and return when none is left. Not to be cancelled."""
         with trio.CancelScope(shield=True), trio.move_on_after(KILL_TIMEOUT_S):
@@ -65,6 +70,14 @@ class Sandbox:
             ).read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile, or is another user's
             return False
+
+
+def _command_line(pid: int) -> str:
+    try:
+        arguments = (PROC / f"{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:  # it has ended meanwhile
+        return ""
+    return " ".join(os.fsdecode(each) for each in arguments).strip()
 
 
 def _signal(targets: set[int], signum: signal.Signals) -> None:

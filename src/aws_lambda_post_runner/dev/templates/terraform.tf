@@ -1,12 +1,15 @@
 # A function that answers at once and runs a command after it. Put the layer's zip beside this file, then:
 #   terraform init && terraform apply
 terraform {
+  required_version = ">= 1.5"
   required_providers {
     aws = {
-      source = "hashicorp/aws"
+      source  = "hashicorp/aws"
+      version = ">= 6.20, < 7.0" # the first that knows python3.14, nodejs24.x and java25
     }
     archive = {
-      source = "hashicorp/archive"
+      source  = "hashicorp/archive"
+      version = "~> 2.7"
     }
   }
 }
@@ -14,13 +17,7 @@ terraform {
 data "archive_file" "code" {
   type        = "zip"
   output_path = "${path.module}/function.zip"
-  source {
-    filename = "index.py"
-    content  = <<-EOT
-      def handler(event, context):
-          return {"greeting": f"Hello {event.get('name', 'world')}"}
-    EOT
-  }
+  @CODE@
 }
 
 data "aws_iam_policy_document" "assume" {
@@ -52,9 +49,9 @@ resource "aws_lambda_layer_version" "post_runner" {
 resource "aws_lambda_function" "function" {
   function_name    = "post-runner-example"
   role             = aws_iam_role.function.arn
-  runtime          = "python3.13"
+  runtime          = "@RUNTIME@"
   architectures    = ["@ARCHITECTURE@"]
-  handler          = "index.handler"
+  handler          = "@HANDLER@"
   filename         = data.archive_file.code.output_path
   source_code_hash = data.archive_file.code.output_base64sha256
   timeout          = @TIMEOUT@

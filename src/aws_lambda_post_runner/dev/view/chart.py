@@ -11,6 +11,8 @@ ONE_LANE_ABOVE = 24
 """So many invocations, with lanes for waits and commands, fit on a tall screen."""
 FOLDED_ABOVE = 60
 FOLDED_LANES = 20
+HEIGHTS = {"queued": -1, "init": 1, "handler": 1, "stream": 2}
+"""How high bars lie that share a lane, work at 0: what many wait for must not hide what one of them does."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ def _name(block: Block) -> str:
 
 
 def _lane(label: str, blocks: Sequence[Block], now: float) -> Lane:
-    """Return one lane for some invocations: work behind, handlers before it."""
-    work = [bar for block in blocks for bar in _work_bars(block, now)]
-    handlers = [bar for block in blocks for bar in _handler_bars(block, now)]
+    """Return one lane for some invocations."""
+    bars = [bar for block in blocks for bar in (*_work_bars(block, now), *_handler_bars(block, now))]
+    bars.sort(key=lambda bar: HEIGHTS.get(bar.kind, 0))
     answers = [block.answered for block in blocks if block.answered is not None]
     waited = [block.answered - block.sent for block in blocks if block.answered is not None]
     if not waited:
@@ -82,7 +84,7 @@ def _lane(label: str, blocks: Sequence[Block], now: float) -> Lane:
         note = _answer_in_words(blocks[0])
     else:
         note = f"{in_words(min(waited))} to {in_words(max(waited))}"
-    return Lane(label, (*work, *handlers), tuple(answers), note)
+    return Lane(label, tuple(bars), tuple(answers), note)
 
 
 def _folded(blocks: Sequence[Block], now: float) -> list[Lane]:

@@ -116,7 +116,9 @@ def _legend(panels: Sequence[Panel], y: int) -> str:
     swatches = [f'<tspan class="{kind}">█</tspan> {kind}' for kind in named]
     swatches.append('<tspan class="answer">▲</tspan> answer')
     if any(panel.chart.freezes for panel in panels):
-        swatches.append('<tspan class="cut">//</tspan> frozen, cut short')
+        swatches.append('<tspan class="frozen">█</tspan> frozen')
+    if any(panel.chart.axis.breaks for panel in panels):
+        swatches.append('<tspan class="cut">//</tspan> cut short')
     return f'<text x="{MARGIN}" y="{y}" xml:space="preserve">{"   ".join(swatches)}</text>'
 
 

@@ -4,6 +4,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Protocol
 
@@ -147,7 +148,9 @@ class TimelineDisplay:
         if len(self._timeline.done) > 1:
             self._print(Text(), draw_chart(self._chart(), self._console.width), Text())
         if self._timeline.done:
-            self._print(Text(summary(self._timeline.done), "bold"))
+            # A sentence: on a terminal it is wrapped between its words.
+            words = Text(summary(self._timeline.done), "bold")
+            self._console.print(words, soft_wrap=not self._console.is_terminal)
 
     def save_svg(self, path: Path) -> None:
         """Save the chart of all invocations as a picture."""
@@ -159,8 +162,10 @@ class TimelineDisplay:
         return chart_of(sorted(blocks, key=lambda block: block.number), time.time())
 
     def _command(self) -> str:
-        program, *arguments = self._options.handler
-        return shlex.join([Path(program).name, *arguments])
+        # Where a program or a script of ours is installed would only hide which handler it is.
+        return shlex.join(
+            [Path(word).name if Path(word).is_absolute() else word for word in self._options.handler]
+        )
 
     def _print(self, *renderables: RenderableType) -> None:
         for renderable in renderables:
@@ -183,6 +188,19 @@ class TimelineDisplay:
         if self._idle_since is not None:
             what, since = self._idle_since
             yield Text(f"  {what} for {in_words(now - since)}; the next event thaws it", "blue")
+
+
+def as_text(blocks: Sequence[Block], now: float, width: int) -> str:
+    """Return invocations as text without colours: those that failed whole, and of many the others on one axis."""
+    text = StringIO()
+    console = Console(file=text, width=width, highlight=False)
+    few = len(blocks) <= LIVE_BLOCKS
+    for block in blocks:
+        if few or block.failures or not block.complete:
+            console.print(draw(block, now, width), soft_wrap=True)
+    if not few:
+        console.print(draw_chart(chart_of(blocks, now), width))
+    return text.getvalue().rstrip()
 
 
 def _output_lines(line: str) -> Iterable[Text]:

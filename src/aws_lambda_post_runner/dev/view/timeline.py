@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,6 +15,9 @@ LABEL_WIDTH = 11
 NOTE_WIDTH = 34
 # A freeze can last for hours; what is longer than the rest of the block is cut to this share of it.
 FROZEN_SHARE = 0.5
+# Of more waits that have names, these are shown.
+NAMED_WAITS = 8
+NAME_WIDTH = 24
 
 # What is shorter is no waiting, but the way through this process.
 QUEUED_S = 0.01
@@ -29,6 +33,16 @@ class Row:
     begin: float
     end: float
     note: str
+
+
+@dataclass
+class NamedWait:
+    """Something that the handler asked to wait for and that has a name; times in seconds since the epoch."""
+
+    name: str
+    began: float
+    ended: float | None = None
+    """None until it has ended, and for good if it was given up."""
 
 
 @dataclass
@@ -57,8 +71,15 @@ class Block:
     command_ended: float | None = None
     command: dict[str, Any] = field(default_factory=dict)
     """What the runner reports of the ended command."""
+    fallback_began: float | None = None
+    fallback_ended: float | None = None
+    fallback: dict[str, Any] = field(default_factory=dict)
+    """What it reports of the fallback command."""
+    named_waits: list[NamedWait] = field(default_factory=list)
     waits_ended: float | None = None
     expired_waits: int = 0
+    killed: list[str] = field(default_factory=list)
+    """The command lines of what Lambda would have killed at the timeout."""
     ended: float | None = None
     how_ended: str = ""
 
@@ -75,10 +96,13 @@ class Block:
             found.append(f"the handler failed: {self.error_type}")
         if self.how_ended == "timeout":
             found.append("the function timed out")
+            found += [f"Lambda would have killed: {line}" for line in self.killed]
         if self.how_ended == "crash":
             found.append("the handler ended before it polled again")
         if self.command and not command_did_well(self.command):
             found.append(f"the post command: {command_in_words(self.command)}")
+        if self.fallback and not command_did_well(self.fallback):
+            found.append(f"the fallback command: {command_in_words(self.fallback)}; the work is lost")
         if self.expired_waits:
             found.append(f"{self.expired_waits} of the handler's waits expired")
         return found
@@ -134,19 +158,53 @@ class Timeline:
             case "answered":
                 block.answered = moment.time
                 block.answer_status, block.preview = details["status"], details["preview"]
-            case "post-command-started":
-                block.command_began = moment.time
-            case "post-command-ended":
-                block.command_ended, block.command = moment.time, details
-            case "waits-ended":
-                block.waits_ended, block.expired_waits = moment.time, details["expired"]
-            case "ended":
-                block.ended, block.how_ended = moment.time, details["how"]
+            case "post-command-started" | "post-command-ended":
+                _note_command(block, moment)
+            case "fallback-command-started" | "fallback-command-ended":
+                _note_fallback(block, moment)
+            case "wait-begun" | "wait-ended" | "waits-ended":
+                _note_wait(block, moment)
+            case "killed" | "ended":
+                _note_end(block, moment)
         if not block.complete:
             return None
         del self.open[block.request_id]
         self.done.append(block)
         return block
+
+
+def _note_command(block: Block, moment: Moment) -> None:
+    if moment.what == "post-command-started":
+        block.command_began = block.command_began or moment.time  # it may be run again
+    else:
+        block.command_ended, block.command = moment.time, moment.details
+
+
+def _note_fallback(block: Block, moment: Moment) -> None:
+    if moment.what == "fallback-command-started":
+        block.fallback_began = moment.time
+    else:
+        block.fallback_ended, block.fallback = moment.time, moment.details
+
+
+def _note_wait(block: Block, moment: Moment) -> None:
+    """Of several with one name it is the oldest that has ended: there is no telling them apart."""
+    details = moment.details
+    if moment.what == "waits-ended":
+        block.waits_ended, block.expired_waits = moment.time, details["expired"]
+    elif moment.what == "wait-begun" and details["name"]:
+        block.named_waits.append(NamedWait(details["name"], moment.time))
+    elif moment.what == "wait-ended":
+        same = (each for each in block.named_waits if each.name == details["name"] and each.ended is None)
+        for wait in islice(same, 1):
+            wait.ended = moment.time
+
+
+def _note_end(block: Block, moment: Moment) -> None:
+    if moment.what == "killed":
+        block.killed = moment.details["programs"]
+    else:
+        block.ended, block.how_ended = moment.time, moment.details["how"]
 
 
 def rows(block: Block, now: float) -> list[Row]:
@@ -177,12 +235,8 @@ def rows(block: Block, now: float) -> list[Row]:
         status = block.answer_status or "cut short"
         note = f"after {in_words(block.answered - block.sent)}: {status}"
         found.append(Row("answer", "bold green", block.answered, block.answered, note))
-    if block.command_began is not None:
-        ended = block.command_ended or now
-        words = f", {command_in_words(block.command)}" if block.command else ""
-        style = "yellow" if not block.command or command_did_well(block.command) else "red"
-        note = in_words(ended - block.command_began) + words
-        found.append(Row("post work", style, block.command_began, ended, note))
+    found += _command_rows(block, now)
+    found += _wait_rows(block, now)
     if block.waits_ended is not None and block.settled is not None:
         note = in_words(block.waits_ended - block.settled)
         found.append(Row("waits", "yellow", block.settled, block.waits_ended, note))
@@ -191,6 +245,36 @@ def rows(block: Block, now: float) -> list[Row]:
         note = f"after {in_words(block.ended - block.sent)}"
         found.append(Row(label, "bold", block.ended, block.ended, note))
     return found
+
+
+def _wait_rows(block: Block, now: float) -> list[Row]:
+    """Return a bar for each wait that has a name, up to so many; all waits have one together."""
+    found = []
+    for wait in block.named_waits[:NAMED_WAITS]:
+        ended = wait.ended or block.waits_ended or block.ended or now
+        is_given_up = wait.ended is None and block.waits_ended is not None
+        words = in_words(ended - wait.began) + (", given up" if is_given_up else "")
+        name = wait.name if len(wait.name) <= NAME_WIDTH else f"{wait.name[: NAME_WIDTH - 1]}…"
+        found.append(Row("wait", "red" if is_given_up else "yellow", wait.began, ended, f"{name} {words}"))
+    return found
+
+
+def _command_rows(block: Block, now: float) -> list[Row]:
+    commands = [
+        ("post work", block.command_began, block.command_ended, block.command),
+        ("fallback", block.fallback_began, block.fallback_ended, block.fallback),
+    ]
+    return [
+        _command_row(label, began, ended or now, report)
+        for label, began, ended, report in commands
+        if began is not None
+    ]
+
+
+def _command_row(label: str, began: float, ended: float, report: dict[str, Any]) -> Row:
+    words = f", {command_in_words(report)}" if report else ""
+    style = "yellow" if not report or command_did_well(report) else "red"
+    return Row(label, style, began, ended, in_words(ended - began) + words)
 
 
 def draw_short(block: Block) -> Text:

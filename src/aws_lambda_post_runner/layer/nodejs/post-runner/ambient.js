@@ -9,13 +9,15 @@
 
 const SYMBOLS = { next: '@next/request-context', vercel: '@vercel/request-context' };
 
-const context = {
-  waitUntil(it) {
-    require('./index.js').waitUntil(it);
-  },
-};
+class Context {
+  constructor(name) {
+    this.waitUntil = (it) => void require('./index.js').waitUntil(it, undefined, name);
+  }
+}
 
 for (const name of (process.env.AWS_LAMBDA_POST_RUNNER_AMBIENT ?? '').toLowerCase().split(',')) {
   const symbol = SYMBOLS[name.trim()];
-  if (symbol) globalThis[Symbol.for(symbol)] ??= { get: () => context };
+  if (!symbol) continue;
+  const context = new Context(name.trim());
+  globalThis[Symbol.for(symbol)] ??= { get: () => context };
 }

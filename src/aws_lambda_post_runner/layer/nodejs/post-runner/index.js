@@ -16,9 +16,11 @@
  * with the system when write() returns, and the runner reads it before the answer has been acknowledged.
  */
 
-const dns = require('node:dns');
-const fs = require('node:fs');
-const net = require('node:net');
+// A bundle that is an ES module has no `require` for Node's own modules, and so they are asked of Node itself.
+const builtin = process.getBuiltinModule ?? require;
+const dns = builtin('node:dns');
+const fs = builtin('node:fs');
+const net = builtin('node:net');
 
 /** Milliseconds to wait for the runner. It is on this machine, and answers within a fraction of one. */
 const PATIENCE = 500;
@@ -143,11 +145,12 @@ async function work(data, requestId = runningInvocation()) {
 }
 
 // Not async, so that what cannot be waited for is an error of the call, and not a rejection that nobody handles.
-function waitUntil(it, requestId = runningInvocation()) {
+function waitUntil(it, requestId = runningInvocation(), name = it?.name) {
   if (typeof it !== 'function' && typeof it?.then !== 'function') {
     throw new TypeError(`waitUntil takes a promise or a function, not ${it === null ? 'null' : typeof it}`);
   }
-  const opened = ask('POST', `invocation/${requestId}/wait`);
+  const body = typeof name === 'string' && name ? JSON.stringify({ name }) : '';
+  const opened = ask('POST', `invocation/${requestId}/wait`, Buffer.from(body));
   endWhenSettled(opened, it);
   return opened.then(({ status }) => status === 201);
 }

@@ -1,0 +1,1 @@
+"""Stands for stringprep in the executable, which needs unicodedata's tables: encodings.idna imports it."""
