@@ -1,6 +1,7 @@
 """With SPANS=otlp the post work of a traced invocation is a span, and a receiver in trouble changes nothing else."""
 
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -186,6 +187,18 @@ def test_a_receiver_that_dies_is_waited_for_once_and_complained_of_once(
     complaints = [line for line in stage.runner.stderr.lines if "spans are not taken" in line]
     assert len(complaints) == 1
     assert complaints[0].endswith(f"{receiver.address}: it did not answer within 300 ms")
+
+
+def test_a_signal_ends_what_is_waited_for_a_receiver_that_hangs(
+    prepare: Prepare, receiver: FakeRuntimeApi
+) -> None:
+    """Its timeout is a minute, and the runner has ended long before."""
+    receiver.plan(TRACES, TAKEN, never_answer)
+    stage = sending_to(prepare, receiver.address)
+    trust(stage, stage.runner.connect())
+    receiver.await_whole_request(TRACES, nth=2)
+    stage.runner.signal(signal.SIGTERM)
+    stage.runner.wait()
 
 
 def test_a_dead_receiver_is_complained_of_once_and_the_function_goes_on(prepare: Prepare) -> None:

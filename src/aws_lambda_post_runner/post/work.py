@@ -186,7 +186,9 @@ class PostWork:
             if self._settle is not None:
                 await self._see_it_settle(self._settle, settled, work)
             if self._trace is not None:
-                await self._trace(self._account_of(settled, work))
+                # What was cut off is told, too; a receiver that hangs must not keep us after a signal.
+                with work.cutting.last_scope():
+                    await self._trace(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
             work.course = Course(self._report.post_work_failed(settled, error), loss=Loss.FAILED)
         finally:
