@@ -25,16 +25,22 @@ class Cutting:
 
     def next_scope(self) -> trio.CancelScope:
         """For the next part. Cancelled from the start if it is not to begin any more."""
-        scope = self.last_scope()
+        scope = self._scope_with(0.0)
         if self.is_cut:
             scope.cancel()
         return scope
 
-    def last_scope(self, reserve: float = 0.0) -> trio.CancelScope:
-        """For a part that is due even after a cut, since it keeps what would be lost. Another cut ends it.
+    def last_scope(self, reserve: float) -> trio.CancelScope:
+        """For a part that is due even after a cut, since it keeps or tells what would be lost. Another cut ends it.
 
-        If the first cut comes while it is under way, it has `reserve` seconds from then on.
+        It has `reserve` seconds from the cut on, or from now on if that has been.
         """
-        self._reserve = reserve
-        scope = self._scope = trio.CancelScope()
+        scope = self._scope_with(reserve)
+        if self.is_cut:
+            scope.deadline = trio.current_time() + reserve
         return scope
+
+    def _scope_with(self, reserve: float) -> trio.CancelScope:
+        self._reserve = reserve
+        self._scope = trio.CancelScope()
+        return self._scope
