@@ -97,3 +97,14 @@ def test_an_ignored_sigchld_changes_no_exit_status(start: Start) -> None:
     assert runner.await_event("post-command-ended")["exitStatus"] == 7
     runner.end_handler(42)
     assert runner.wait() == 42
+
+
+@pytest.mark.parametrize("variable", ["PYTHONFAULTHANDLER", "PYTHONDEVMODE"])
+def test_what_the_handlers_python_is_told_of_faults_changes_no_exit_status(
+    start: Start, variable: str
+) -> None:
+    runner = start(
+        ["sh", "-c", f'test "${variable}" = 1 && exit 5'], environment={variable: "1"}, COMMAND=":"
+    )
+    assert runner.wait() == 5
+    assert "Traceback" not in runner.said()
