@@ -4,9 +4,12 @@ import json
 import struct
 import zipfile
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from aws_lambda_post_runner import __version__
+from aws_lambda_post_runner.layer import snapshot
+from aws_lambda_post_runner.layer.snapshot import Memory
 
 COMMIT = "0123abc"
 SEAL = bytes(range(1, 17))
@@ -26,7 +29,22 @@ PARTS = [
 def executable(processor: str = "x86_64", commit: str = COMMIT, seal: bytes = SEAL) -> bytes:
     """Return an ELF header, and what of an executable of ours is looked at."""
     head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack("<HH", 2, MACHINES[processor])
-    return head + b"POSTRUNNERPLACE\0" + seal + f"\0layer {processor}, commit {commit}\0".encode()
+    head = head.ljust(64, b"\0")
+    place = b"POSTRUNNERPLACE\0" + seal + bytes(8)  # no image: there is nothing to be whole of
+    return head + place + f"\0layer {processor}, commit {commit}\0".encode()
+
+
+def whole_executable() -> bytes:
+    """Return an executable with a snapshot behind it, as a build attaches it, whose seal is right."""
+    program = bytearray(executable(seal=bytes(16)).ljust(128, b"\0"))
+    struct.pack_into(
+        "<QQ", program, 32, len(program), len(program)
+    )  # where the two tables of headers are: empty
+    struct.pack_into("<2H", program, 54, 56, 0)  # the size of one of the program's, and how many there are
+    content = b"heap".ljust(3 * snapshot.PAGES["amd64"], b"\1")
+    data, heap = Memory(0, b""), Memory(snapshot.HEAP, content)
+    seal = sha256(program + content).digest()[:16]
+    return snapshot.attached(bytes(program), data, heap, seal, snapshot.PAGES["amd64"])
 
 
 def manifest(processor: str = "x86_64", **others: object) -> str:

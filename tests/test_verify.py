@@ -3,8 +3,10 @@
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -13,7 +15,7 @@ from aws_lambda_post_runner import __version__
 from aws_lambda_post_runner.cli.app import app
 from aws_lambda_post_runner.dev import artefact
 
-from .made_artefacts import COMMIT, PRODUCT, SEAL, executable, layer, manifest
+from .made_artefacts import COMMIT, PRODUCT, SEAL, executable, layer, manifest, whole_executable
 
 
 def verify(*arguments: str | Path) -> Result:
@@ -110,6 +112,86 @@ def test_the_signature_of_aws_signer_is_told(tmp_path: Path) -> None:
     said = verify(file)
     assert said.exit_code == 0
     assert "AWS Signer's, which Lambda checks" in said.output
+
+
+def test_an_executable_is_whole_with_all_of_its_snapshot(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(whole_executable())
+    assert verify(file).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:200],
+        lambda content: content + b"more",
+        lambda content: content.replace(b"heap", b"heal"),
+        lambda content: content.replace(b"layer", b"later", 1) + b"layer x86_64, commit 0123abc",
+    ],
+)
+def test_an_executable_that_is_cut_short_or_changed_is_not_whole(
+    damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(damage(whole_executable()))
+    found = verify(file)
+    assert found.exit_code == 1
+    assert "its snapshot is not whole" in found.output
+    assert (
+        "its snapshot is not whole" in verify(layer(tmp_path / "a.zip", {PRODUCT: file.read_bytes()})).output
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["python/post_runner/../../extensions/other", f"{PRODUCT}.d/../bootstrap", "python/post_runner/.."],
+)
+def test_a_layers_file_that_leaves_our_folders_is_not_ours(name: str, tmp_path: Path) -> None:
+    found = verify(layer(tmp_path / "a.zip", {name: ""}))
+    assert found.exit_code == 1
+    assert f"{name} is not ours" in found.output
+
+
+def test_a_layer_with_two_files_of_one_name_is_not_whole(tmp_path: Path) -> None:
+    file = layer(tmp_path / "a.zip")
+    with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("entry.sh", "#!/bin/sh\ncurl example.com\n")
+    found = verify(file)
+    assert found.exit_code == 1
+    assert "entry.sh is in it more than once" in found.output
+
+
+def test_a_layer_with_a_link_is_not_whole(tmp_path: Path) -> None:
+    file = layer(tmp_path / "a.zip")
+    link = zipfile.ZipInfo("python/post_runner/link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert "python/post_runner/link is a link" in verify(file).output
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"parts": "some"},
+        {"parts": None},
+        {"parts": [{"name": "trio"}]},
+        {"parts": [1]},
+        {"version": ["0.2.0"]},
+    ],
+)
+def test_a_manifest_with_values_of_other_types_cannot_be_read(said: dict[str, Any], tmp_path: Path) -> None:
+    found = verify(layer(tmp_path / "a.zip", {f"{PRODUCT}.d/manifest.json": manifest(**said)}))
+    assert found.exit_code == 1
+    assert "manifest.json cannot be read" in found.output
+    assert found.output.count(os.linesep) == 1
+
+
+def test_a_list_of_checksums_that_is_not_there_is_what_is_named(tmp_path: Path) -> None:
+    found = verify(layer(tmp_path / "a.zip"), "--checksums", tmp_path / "SUMS")
+    assert found.output.startswith(f"{tmp_path / 'SUMS'}: ")
 
 
 def other_zip(path: Path, files: dict[str, str]) -> None:

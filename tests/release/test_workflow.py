@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,54 @@ def test_what_cannot_be_taken_back_comes_after_what_can() -> None:
     for job in ("pypi", "npm"):
         assert {"layers", "image"} <= needed_by(job)
     assert needed_by("github") == set(JOBS) - {"github"}
+
+
+def test_what_is_published_was_tested_first() -> None:
+    tested = {
+        name for name, job in JOBS.items() if any("nox -s lint" in s.get("run", "") for s in job["steps"])
+    }
+    assert all(tested & needed_by(job) for job in PUBLISHING)
+
+
+def test_the_layers_are_built_on_the_debian_whose_packages_they_are_made_of() -> None:
+    [builder] = [
+        job for job in JOBS.values() if any("nox -s layer" in s.get("run", "") for s in job["steps"])
+    ]
+    assert builder["container"].endswith(
+        "-bookworm"
+    )  # Debian 12; the runners' own Ubuntu has another CPython
+    commands = [step.get("run", "") for step in builder["steps"]]
+    # Git asks nothing of a folder that is another user's, as the checkout is in a container: no commit would be named.
+    trusting = next(n for n, each in enumerate(commands) if "safe.directory" in each)
+    assert trusting < next(n for n, each in enumerate(commands) if "nox -s layer" in each)
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [
+        ("v1.2.3", {"npm": "--tag latest", "github": "--latest"}),
+        ("v1.2.3rc1", {"npm": "--tag next", "github": "--prerelease"}),
+        ("v1.2.3.dev4", {"npm": "--tag next", "github": "--prerelease"}),
+    ],
+)
+@pytest.mark.parametrize("job", ["npm", "github"])
+def test_a_version_for_trying_out_becomes_nobodys_latest(
+    job: str, tag: str, said: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "post-runner-1.tgz").touch()
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers" / "a.jsonl").touch()
+    for name in ("npm", "gh", "jq"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >&2\n')
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/bash", "-e", "-o", "pipefail", "-c", JOBS[job]["steps"][-1]["run"]],
+        cwd=tmp_path, check=True, capture_output=True, text=True, timeout=30,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "GITHUB_REF_NAME": tag, "GITHUB_REPOSITORY": "o/r"},
+    )  # fmt: skip
+    [publishing] = [line for line in done.stderr.splitlines() if re.match("npm publish|gh release", line)]
+    assert set(re.findall(r"--tag \S+|--prerelease|--latest", publishing)) == {said[job]}
 
 
 def test_no_job_has_a_secret_of_ours_and_each_says_what_it_may() -> None:

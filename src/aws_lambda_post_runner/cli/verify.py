@@ -40,7 +40,8 @@ def verify(
         typer.echo(f"{file} is not one of ours: {problem}", err=True)
         raise typer.Exit(1) from None
     except (OSError, ValueError) as problem:
-        typer.echo(f"{checksums if isinstance(problem, ValueError) else file}: {problem}", err=True)
+        is_of_list = isinstance(problem, ValueError) or problem.filename == str(checksums)
+        typer.echo(f"{checksums if is_of_list else file}: {problem}", err=True)
         raise typer.Exit(1) from None
     problems = [*found.problems, *_not_listed(found, names, checksums)]
     if json:

@@ -6,12 +6,16 @@ A file can say what it likes. That it is the one that was published is known fro
 import hashlib
 import json
 import re
+import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from aws_lambda_post_runner.layer.snapshot import is_whole
 
 PRODUCT = "aws-lambda-post-runner"
 MANIFEST = f"{PRODUCT}.d/manifest.json"
@@ -114,6 +118,8 @@ def _read_executable(content: bytes, name: str) -> Artefact:
     problems = []
     if named != processor:
         problems.append(f"it says that it is for {named}, but its code is for {processor or 'another one'}")
+    if not is_whole(content):
+        problems.append("its snapshot is not whole: it was cut short, or changed")
     own_name = _OWN_NAME.fullmatch(name)
     return Artefact(
         kind="executable",
@@ -141,6 +147,7 @@ def _read_layer(content: bytes, path: Path) -> Artefact:
             raise NotOursError(f"it is a zip, but has no {MANIFEST if PRODUCT in entries else PRODUCT}")
         if sum(entry.file_size for entry in entries.values()) > _LARGEST:
             raise NotOursError(f"it is a zip, but has more than the {_LARGEST >> 20} MB that Lambda takes")
+        names = Counter(archive.namelist())
         files = {name: archive.read(name) for name in entries}
     manifest = _read_manifest(files[MANIFEST])
     executable = _read_executable(files[PRODUCT], PRODUCT)
@@ -154,7 +161,7 @@ def _read_layer(content: bytes, path: Path) -> Artefact:
         processor=manifest["layer"],
         snapshot=manifest["snapshot"],
         signed=any(name.startswith("META-INF/aws_signer") for name in files),
-        parts=tuple(Part(each["name"], each["version"], each["licence"]) for each in manifest["parts"]),
+        parts=manifest["parts"],
         contents=tuple(
             Content(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in sorted(files.items())
         ),
@@ -162,24 +169,30 @@ def _read_layer(content: bytes, path: Path) -> Artefact:
             *executable.problems,
             *_differences(manifest, executable),
             *(f"{name} is not ours" for name in sorted(files) if not _has_a_place(name)),
+            *(f"{name} is in it more than once" for name, times in sorted(names.items()) if times > 1),
+            *(f"{name} is a link" for name, mode in sorted(modes.items()) if stat.S_ISLNK(mode)),
             *(f"{name} cannot be executed" for name in _STARTED if not modes.get(name, 0) & 0o111),
         ),
     )
 
 
 def _has_a_place(name: str) -> bool:
-    return name in _STARTED or name.startswith(_FOLDERS)
+    return name in _STARTED or (name.startswith(_FOLDERS) and ".." not in name.split("/"))
 
 
 def _read_manifest(text: bytes) -> Mapping[str, Any]:
     try:
         manifest = json.loads(text)
-        known = {key: manifest[key] for key in ("name", "version", "commit", "layer", "snapshot", "parts")}
+        known = {key: manifest[key] for key in ("name", "version", "commit", "layer", "snapshot")}
+        parts = tuple(Part(each["name"], each["version"], each["licence"]) for each in manifest["parts"])
     except (ValueError, KeyError, TypeError) as problem:
         raise NotOursError(f"its {MANIFEST} cannot be read: {problem}") from None
     if known["name"] != PRODUCT:
         raise NotOursError(f"its {MANIFEST} is that of {known['name']!r}")
-    return known
+    texts = [*known.values(), *(text for part in parts for text in astuple(part))]
+    if other := [each for each in texts if not isinstance(each, str)]:
+        raise NotOursError(f"its {MANIFEST} cannot be read: {other[0]!r} is no text")
+    return {**known, "parts": parts}
 
 
 def _differences(manifest: Mapping[str, Any], executable: Artefact) -> Sequence[str]:

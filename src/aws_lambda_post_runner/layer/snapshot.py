@@ -25,6 +25,7 @@ _RUN = struct.Struct("<3Q")
 _RUNS_LIMIT = 160
 _CHANGE = struct.Struct("<2I")
 _WORD = 8
+HEAP, _HEAP_LIMIT = 0x1000000000, 256 << 20  # snapshot.c's
 _HEAD = struct.Struct("<5Q")  # what snapshot_write begins with
 _LOADED = 1  # PT_LOAD: a segment of the program that is brought to memory
 
@@ -222,6 +223,46 @@ def attached(program: bytes, data: Memory, heap: Memory, seal: bytes, page: int)
     file = bytearray(program.ljust(image_start, b"\0") + _IMAGE.pack(seal, data.address, *sizes) + table)
     _fill_in_place(file, seal, image_start)
     return bytes(file.ljust(changes_start, b"\0") + changed.ljust(offset - changes_start, b"\0") + content)
+
+
+def is_whole(file: bytes) -> bool:
+    """Tell whether an executable has all of the snapshot that its seal names, and nothing behind it.
+
+    It is made again of what `attached` has laid out. One that no snapshot was attached to has nothing to lack.
+    """
+    place = file.find(_PLACE) + len(_PLACE)
+    try:
+        (image_start,) = struct.unpack_from("<Q", file, place + _SEAL_SIZE)
+        return image_start == 0 or _sealed(file, place, image_start) == file[place : place + _SEAL_SIZE]
+    except (struct.error, ValueError):  # it ends before that, or is no program
+        return False
+
+
+def _sealed(file: bytes, place: int, image_start: int) -> bytes:
+    """Return the seal of what an executable has; none if that cannot be a snapshot."""
+    _, data_start, data_length, heap_length, changes_start, changes_length, count = _IMAGE.unpack_from(
+        file, image_start
+    )
+    if max(data_length, heap_length) > _HEAP_LIMIT or not 0 < count <= _RUNS_LIMIT:
+        return b""
+    (headers,) = struct.unpack_from("<Q", file, 40)  # of sections: they end the program
+    size, sections = struct.unpack_from("<HH", file, 58)
+    program = bytearray(file[: headers + size * sections])
+    program[place : place + _SEAL_SIZE + 8] = bytes(_SEAL_SIZE + 8)
+    data = bytearray(loaded(bytes(program), Memory(data_start, bytes(data_length))).content)
+    position = changes_start
+    while position < changes_start + changes_length:
+        offset, length = _CHANGE.unpack_from(file, position)
+        position += _CHANGE.size
+        data[offset : offset + length] = file[position : position + length]
+        position += length
+    heap, end = bytearray(heap_length), 0
+    for number in range(count):
+        address, length, offset = _RUN.unpack_from(file, image_start + _IMAGE.size + number * _RUN.size)
+        heap[address - HEAP : address - HEAP + length] = file[offset : offset + length]
+        end = offset + length
+    is_all = any(len(file) == _round_up(end, page) for page in PAGES.values())
+    return sha256(program + data + heap).digest()[:_SEAL_SIZE] if is_all else b""
 
 
 def loaded(program: bytes, where: Memory) -> Memory:
