@@ -449,6 +449,29 @@ def test_invoke_finds_the_dev_that_was_started_last(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*/*")) == []
 
 
+def test_invoke_passes_over_a_dev_that_sends_its_own_event_and_ends(tmp_path: Path) -> None:
+    here = environ("until [ -e $GATE ]; do sleep 0.01; done", XDG_RUNTIME_DIR=str(tmp_path))
+    gate = tmp_path / "gate"
+    dev = [*DEV, "--json", "--port", "0"]
+    with (
+        subprocess.Popen([*dev, "--", *HANDLER], env=here, stdout=subprocess.PIPE, text=True) as asked,
+        subprocess.Popen(
+            [*dev, "--event", "{}", "--", *HANDLER],
+            env=here | {"GATE": str(gate)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as passed_over,
+    ):
+        assert asked.stdout is not None
+        assert passed_over.stdout is not None
+        wait_for(iter(asked.stdout), "listening")
+        wait_for(iter(passed_over.stdout), "answered")  # its command waits at the gate
+        announced = [file.name for file in tmp_path.glob("aws-lambda-post-runner-*/*")]
+        gate.touch()
+        asked.send_signal(signal.SIGINT)
+    assert announced == [str(asked.pid)]
+
+
 def test_watch_starts_the_handler_anew_when_a_source_changes_and_sends_the_event_again(
     tmp_path: Path,
 ) -> None:
