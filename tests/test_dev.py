@@ -160,6 +160,16 @@ def test_the_timeline_can_be_saved_as_a_picture(tmp_path: Path) -> None:
         (["--pause", "1s"], "only with --event"),
         (["--event", "{}", "--svg", "/no/such/folder/timeline.svg"], "there is no folder /no/such/folder"),
         (["--event", "{}", "--svg", "timeline.png"], "a name that ends in .svg"),
+        (
+            ["--mode", "AfterRespone"],
+            "--mode: 'AfterRespone' (did you mean AfterResponse?); valid: AfterResponse,",
+        ),
+        (["--timeout", "3"], "--timeout: '3' (the unit is missing); valid: a duration such as 500ms"),
+        (["--capture-limit", "big"], "--capture-limit: 'big'; valid: a size such as 512KiB"),
+        (
+            ["--event", "{}", "--function-timeout", "0s"],
+            "--function-timeout: '0s' leaves the function no time",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_started(arguments: list[str], words: str) -> None:
