@@ -7,7 +7,8 @@ three tries: a ratio that a busy neighbour has made does not come three times.
     python bench/gate.py                 # against the commit before, or the last one if files differ from it
     python bench/gate.py --base v0.2.0   # against any other
 
-Where there is no commit before, as in a clone without its history, it says so and lets through. It measures the plain
+Where there is no commit before, as in a clone without its history, it says so and lets through, but not where one was
+asked for. It measures the plain
 installation, since that of both is there at once; the self-contained executable is `cold_start.py`'s matter.
 """
 
@@ -234,6 +235,9 @@ def main() -> int:
         try:
             commit = unpack_base(chosen.repository, chosen.base, before)
         except IncomparableError as why:
+            if chosen.base is not None:
+                print(f"gate: shut: {why}")
+                return 1
             print(f"gate: nothing to compare with, so it is open: {why}")
             return 0
         print(f"gate: against {commit}, on one core of a {report.machine()}{disturbed}", flush=True)

@@ -108,3 +108,17 @@ def test_what_the_handlers_python_is_told_of_faults_changes_no_exit_status(
     )
     assert runner.wait() == 5
     assert "Traceback" not in runner.said()
+
+
+@FORMS
+def test_a_variable_without_a_name_keeps_no_handler_from_starting(start: Start, form: dict[str, str]) -> None:
+    running = start(["sh", "-c", "echo started"], runtime_api_at=None, environment={"": "nameless", **form})
+    running.await_output("started")
+    assert running.wait() == 0
+
+
+def test_a_handler_without_a_name_is_told_in_one_line(start: Start) -> None:
+    running = start([""], runtime_api_at=None)
+    assert running.wait() == 127
+    [line] = running.said().splitlines()
+    assert "the handler cannot be started: " in line

@@ -69,6 +69,19 @@ def test_a_clone_without_history_is_let_through_with_a_word(repository: Path, tm
         assert "nothing to compare with, so it is open: there is no commit HEAD^ here" in done.stdout
 
 
+def test_a_commit_that_was_asked_for_and_is_not_there_shuts_the_gate(repository: Path) -> None:
+    commit(repository, "print(1)")
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "gate.py"), "--repository", str(repository), "--base", "v9.9"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "gate: shut: there is no commit v9.9 here" in done.stdout
+
+
 def test_a_commit_before_that_does_not_start_is_no_measure(
     gate: Any, repository: Path, tmp_path: Path
 ) -> None:

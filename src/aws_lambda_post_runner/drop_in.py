@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from .exits import why_not_started
+from .exits import NOT_FOUND, why_not_started
 from .first_process import run_as_child
 from .origin import given_environment, heed_what_python_ignores
 from .proxy.init_error import report_init_error
@@ -77,6 +77,9 @@ def _take_our_place(argv: Sequence[str], environment: Mapping[str, str], report:
         message, status = why_not_started(error, program[0])
         report.error(f"the handler cannot be started: {message}")
         return status
+    except ValueError as error:  # its name is empty
+        report.error(f"the handler cannot be started: {error}")
+        return NOT_FOUND
 
 
 def _refuse(error: SettingsError, environment: Mapping[str, str], report: Report) -> int:

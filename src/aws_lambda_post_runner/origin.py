@@ -19,8 +19,11 @@ _FIRST_LINE = 256
 
 
 def given_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, with LC_CTYPE as it was before Python set it; what it was is told by /proc alone."""
-    given = dict(environment)
+    """The environment, with LC_CTYPE as it was before Python set it; what it was is told by /proc alone.
+
+    A variable without a name, which execve(2) takes and Python refuses to pass on, is left out.
+    """
+    given = {name: value for name, value in environment.items() if name}
     if given.get("LC_CTYPE") in _SET_BY_PYTHON:
         with suppress(OSError):
             at_start = _at_start("LC_CTYPE")

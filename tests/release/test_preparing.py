@@ -99,6 +99,14 @@ def test_a_release_that_is_prepared_again_elsewhere_has_the_same_bytes(
     assert f"{CHECKSUMS} is not in {again}" in said
 
 
+def test_two_builds_of_nothing_are_not_the_same_release(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["compare", str(tmp_path / "empty"), str(tmp_path / "missing")]) == 1
+    assert "neither" in capsys.readouterr().err
+
+
 def test_the_images_folder_has_each_executable_below_dockers_name_for_the_processor(built: Path) -> None:
     main(["prepare", str(built)])
     for ours, dockers in (("x86_64", "amd64"), ("arm64", "arm64")):

@@ -52,7 +52,7 @@ def differences(one: Path, other: Path) -> list[str]:
     names = {
         path.relative_to(folder) for folder in (one, other) for path in folder.rglob("*") if path.is_file()
     }
-    found = []
+    found = [] if names else [f"neither {one} nor {other} has a file"]
     for name in sorted(names):
         missing = [str(folder) for folder in (one, other) if not (folder / name).is_file()]
         if missing:
