@@ -161,9 +161,9 @@ def layer_tests(session: nox.Session) -> None:
     session.install("-e", ".", *group("tests"), *group("layer"))
     dist = Path("dist").resolve()
     places = {"LAYERS": str(dist), "INTEROP_PARTS": real_parts(session)}
-    session.run(
-        "pytest", "-n", "2", "tests/test_layer.py", "tests/test_layer_start.py", *session.posargs, env=places
-    )
+    # by file: what the tests of one file share is made once
+    both = ("tests/test_layer.py", "tests/test_layer_start.py")
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *both, *session.posargs, env=places)
     processor = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
     (executable,) = dist.glob(f"aws-lambda-post-runner-*-{processor}")
     tested = {"POST_RUNNER_TESTED": str(executable), "SOAK_INVOCATIONS": "1000"}

@@ -99,6 +99,17 @@ def test_an_ignored_sigchld_changes_no_exit_status(start: Start) -> None:
     assert runner.wait() == 42
 
 
+@pytest.mark.parametrize("variable", ["PYTHONFAULTHANDLER", "PYTHONDEVMODE"])
+def test_what_the_handlers_python_is_told_of_faults_changes_no_exit_status(
+    start: Start, variable: str
+) -> None:
+    runner = start(
+        ["sh", "-c", f'test "${variable}" = 1 && exit 5'], environment={variable: "1"}, COMMAND=":"
+    )
+    assert runner.wait() == 5
+    assert "Traceback" not in runner.said()
+
+
 @FORMS
 def test_a_variable_without_a_name_keeps_no_handler_from_starting(start: Start, form: dict[str, str]) -> None:
     running = start(["sh", "-c", "echo started"], runtime_api_at=None, environment={"": "nameless", **form})

@@ -38,12 +38,29 @@ def test_nothing_is_found_where_each_setting_does_something(settings: dict[str, 
         ({"METRICS_NAMESPACE": "Shop"}, f"METRICS_NAMESPACE does nothing without {PREFIX}METRICS"),
         ({"MODE": "WaitUntil", "BREAKER": "5/60s"}, "in mode WaitUntil no command runs after the answer"),
         ({"MODE": "BeforeTimeout", "RETRIES": "1"}, "in mode BeforeTimeout no command runs after the answer"),
+        (
+            {"MODE": "BeforeTimeout, waituntil", "FALLBACK_COMMAND": "true"},
+            "in mode BeforeTimeout, waituntil no command runs after the answer",
+        ),
     ],
 )
 def test_a_setting_that_does_nothing_is_worth_a_thought(settings: dict[str, str], words: str) -> None:
     [finding] = findings(config({"COMMAND": "true", **settings}))
     assert words in finding.text
     assert not finding.is_error
+
+
+@pytest.mark.parametrize(
+    "times", [{"MARGIN": "200ms"}, {"GRACE": "500ms"}, {"MARGIN": "1s", "GRACE": "2s"}], ids=str
+)
+def test_a_command_before_the_timeout_that_would_never_have_time_is_an_error(times: dict[str, str]) -> None:
+    found = findings(config({"COMMAND": "true", "MODE": "BeforeTimeout,AfterResponse", **times}))
+    [error] = [each for each in found if each.is_error]
+    assert error.text.startswith(f"{PREFIX}MODE has BeforeTimeout, whose command begins")
+
+
+def test_before_the_timeout_the_usual_margin_and_grace_will_do() -> None:
+    assert findings(config({"COMMAND": "true", "MODE": "BeforeTimeout"})) == []
 
 
 @pytest.mark.parametrize("name", ["BREAKER", "RETRIES", "METRICS", "SPANS", "FALLBACK_RESERVE"])

@@ -107,7 +107,7 @@ def test_every_setting_is_a_flag_of_run() -> None:
         assert variable.full_name in text
 
 
-@pytest.mark.parametrize("command", ["run", "dev", "invoke", "check", "template"])
+@pytest.mark.parametrize("command", ["run", "dev", "invoke", "check", "template", "verify"])
 def test_each_help_has_an_example_and_names_for_values(command: str) -> None:
     text = run(command, "--help", COLUMNS="200").stdout
     assert f"Example: aws-lambda-post-runner {command} " in text

@@ -160,6 +160,16 @@ def test_the_timeline_can_be_saved_as_a_picture(tmp_path: Path) -> None:
         (["--pause", "1s"], "only with --event"),
         (["--event", "{}", "--svg", "/no/such/folder/timeline.svg"], "there is no folder /no/such/folder"),
         (["--event", "{}", "--svg", "timeline.png"], "a name that ends in .svg"),
+        (
+            ["--mode", "AfterRespone"],
+            "--mode: 'AfterRespone' (did you mean AfterResponse?); valid: AfterResponse,",
+        ),
+        (["--timeout", "3"], "--timeout: '3' (the unit is missing); valid: a duration such as 500ms"),
+        (["--capture-limit", "big"], "--capture-limit: 'big'; valid: a size such as 512KiB"),
+        (
+            ["--event", "{}", "--function-timeout", "0s"],
+            "--function-timeout: '0s' leaves the function no time",
+        ),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_started(arguments: list[str], words: str) -> None:
@@ -447,6 +457,29 @@ def test_invoke_finds_the_dev_that_was_started_last(tmp_path: Path) -> None:
         assert done.stdout == '{"found": 1}\n', done.stderr
         process.send_signal(signal.SIGINT)
     assert list(tmp_path.glob("*/*")) == []
+
+
+def test_invoke_passes_over_a_dev_that_sends_its_own_event_and_ends(tmp_path: Path) -> None:
+    here = environ("until [ -e $GATE ]; do sleep 0.01; done", XDG_RUNTIME_DIR=str(tmp_path))
+    gate = tmp_path / "gate"
+    dev = [*DEV, "--json", "--port", "0"]
+    with (
+        subprocess.Popen([*dev, "--", *HANDLER], env=here, stdout=subprocess.PIPE, text=True) as asked,
+        subprocess.Popen(
+            [*dev, "--event", "{}", "--", *HANDLER],
+            env=here | {"GATE": str(gate)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as passed_over,
+    ):
+        assert asked.stdout is not None
+        assert passed_over.stdout is not None
+        wait_for(iter(asked.stdout), "listening")
+        wait_for(iter(passed_over.stdout), "answered")  # its command waits at the gate
+        announced = [file.name for file in tmp_path.glob("aws-lambda-post-runner-*/*")]
+        gate.touch()
+        asked.send_signal(signal.SIGINT)
+    assert announced == [str(asked.pid)]
 
 
 def test_watch_starts_the_handler_anew_when_a_source_changes_and_sends_the_event_again(

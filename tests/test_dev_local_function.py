@@ -50,6 +50,20 @@ def test_a_command_is_run_as_it_is(write: Write) -> None:
     assert find_function(Wanted(["./bootstrap", "x"]), {}).handler == ("./bootstrap", "x")
 
 
+@pytest.mark.parametrize("words", [["app"], ["demo", "twice"], ["no-such-program", "app.handler"]])
+def test_a_word_that_is_no_program_is_refused_with_what_could_be_meant(
+    write: Write, words: list[str]
+) -> None:
+    write("app.py", "")
+    with pytest.raises(
+        NoFunctionError, match=rf"^{words[0]}: there is no such program; .* such as app\.handler"
+    ):
+        find_function(Wanted(words), {})
+    bin_folder = write(f"bin/{words[0]}", "").parent
+    (bin_folder / words[0]).chmod(0o755)
+    assert find_function(Wanted(words), {"PATH": str(bin_folder)}).handler == tuple(words)
+
+
 def test_a_handler_as_lambda_has_it_is_found_beside_us(write: Write) -> None:
     write("app.py", "")
     write("web.mjs", "export const handler = 1")

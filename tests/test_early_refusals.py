@@ -138,3 +138,14 @@ def test_a_handler_learns_at_once_that_the_runtime_api_has_hung_up_on_its_stream
     handler.begin_stream(answer_path("cut"))
     handler.send_chunk(b"now and then a chunk")
     assert handler.is_closed_by_peer()
+
+
+def test_a_body_with_a_length_that_comes_in_one_go_arrives_whole(stage: Stage) -> None:
+    """It passes without a second task that listens; larger ones, and what the Runtime API does not take, do not."""
+    handler = stage.runner.connect()
+    for size in (1, 20_000, 100_000, 6 * MEBIBYTE):
+        body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        request_id = stage.next_invocation(handler)
+        assert handler.answer(request_id, body).status == 202
+        [request] = [each for each in stage.runtime_api.to("/response") if request_id in each.target]
+        assert bytes(request.body) == body

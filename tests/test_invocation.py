@@ -1,6 +1,7 @@
 """What is known of an invocation, and what of it a post command gets."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -144,6 +145,21 @@ def test_a_command_gets_what_is_known_and_nothing_else() -> None:
         PREFIX + "COLD_START": "false",
         PREFIX + "EVENT_FILE": "/somewhere/e",
     }
+
+
+def test_a_body_for_which_memory_runs_out_passes_uncaptured(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = Capture(limit=100)
+    capture(b"abc")
+    monkeypatch.setattr(Capture, "_keep", no_memory)
+    capture(b"def")
+    monkeypatch.undo()
+    capture(b"ghi")
+    assert capture.pieces is None
+    assert capture.body is None
+
+
+def no_memory(*_: object) -> NoReturn:
+    raise MemoryError
 
 
 def test_a_capture_keeps_all_or_nothing() -> None:

@@ -27,9 +27,12 @@ from .interop.conftest import node_environment
 from .interop.obtain import NEWEST_NODE, node_client_in, node_in
 from .layer_stage import TIME_LIMIT, Stage, root_with_libc, unpack, why_not
 
-pytestmark = pytest.mark.skipif(
-    "LAYERS" not in os.environ, reason="`nox -s layer` builds the zips, `nox -s layer_tests` tests them"
-)
+pytestmark = [
+    pytest.mark.timeout(600),  # the first one compiles the client, and with it a C library
+    pytest.mark.skipif(
+        "LAYERS" not in os.environ, reason="`nox -s layer` builds the zips, `nox -s layer_tests` tests them"
+    ),
+]
 
 HERE = Path(__file__).parent
 MEGABYTE = 1_000_000

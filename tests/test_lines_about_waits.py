@@ -144,3 +144,18 @@ def test_someone_who_looks_for_a_fault_sees_each_wait_by_its_name(prepare: Prepa
     ended = "send_mail that the handler asked us to wait for ended"
     assert request_id in stage.runner.stderr.await_line(lambda line: ended in line)
     assert "asks us to wait for send_mail" in stage.runner.stderr.text
+
+
+def test_of_very_many_waits_that_are_given_up_the_line_names_the_first(prepare: Prepare) -> None:
+    """CloudWatch cuts a line that is too long, and what is left of it is no JSON."""
+    stage = prepare(environment=JSON, MODE="WaitUntil", TIMEOUT="200ms")
+    handler = stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    for number in range(30):
+        body = json.dumps({"name": f"wait {number}"}).encode()
+        assert handler.exchange("POST", "/post-runner/v1/invocation/current/wait", body).status == 201
+    handler.answer(request_id)
+    warning = warning_of(stage)
+    assert warning["expiredWaits"] == 30
+    assert warning["expiredNames"] == [f"wait {number}" for number in range(20)]
+    assert str(warning["message"]).endswith("wait 18, wait 19 and 10 more")

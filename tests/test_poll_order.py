@@ -160,6 +160,24 @@ def test_a_poll_goes_on_when_the_answer_before_it_dies_half_way(stage: Stage, *,
     stage.runtime_api.await_request(NEXT, nth=2)
 
 
+@pytest.mark.parametrize("kind", ["response", "error"])
+@pytest.mark.parametrize("status", [202, 413])
+def test_a_poll_does_not_wait_for_an_answer_that_was_given_up_for_another_one(
+    stage: Stage, kind: str, status: int
+) -> None:
+    """Its stream is never ended and its connection stays open. Lambda would count the invocation as timed out."""
+    given_up, handler = stage.runner.connect(), stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    given_up.begin_stream(answer_path(request_id))
+    given_up.send_chunk(b"half")
+    stage.runtime_api.await_request("/response")
+    stage.runtime_api.plan(kind, reply(status))
+    assert handler.exchange("POST", answer_path(request_id, kind), b"{}").status == status
+    handler.send_poll()
+    stage.runtime_api.await_request(NEXT, nth=2)
+    assert given_up.is_quiet()
+
+
 def test_on_managed_instances_a_poll_waits_for_nobodys_answer(prepare: Prepare) -> None:
     stage = prepare(environment={"AWS_LAMBDA_MAX_CONCURRENCY": "2"})
     answering, polling = stage.runner.connect(), stage.runner.connect()

@@ -19,15 +19,16 @@ DEV_HANDLER = Path(__file__).with_name("dev_handler.py")
 
 def run_pytest(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run pytest as a user would, with no option or file that names the plugin."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", *arguments],
         cwd=folder,
         env=os.environ | {"PYTEST_ADDOPTS": ""},
         capture_output=True,
-        text=True,
         check=False,
         timeout=60,
     )
+    # Not `text=True`: that would make a line break of a carriage return.
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def written(folder: Path, test: str) -> Path:
@@ -107,6 +108,20 @@ def test_a_failing_test_shows_what_the_function_wrote_and_its_timeline(tmp_path:
     assert "the post command ended with status 3" in wrote
     assert "the handler failed: AsTold" in timeline
     assert "post work" in timeline
+
+
+def test_a_record_of_several_lines_is_shown_as_several_lines(tmp_path: Path) -> None:
+    folder = written(
+        tmp_path,
+        """
+        def test_it(run_lambda):
+            # As awslambdaric writes a traceback, which a terminal would overwrite line by line.
+            function = run_lambda(*HANDLER, command="printf 'Traceback\\\\rKeyError\\\\n'")
+            function.invoke({}).post_work()
+            assert False
+        """,
+    )
+    assert "\nTraceback\nKeyError\n" in run_pytest(folder).stdout
 
 
 def test_a_test_that_fails_in_the_midst_of_many_invocations_shows_them_on_one_axis(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from .conftest import Prepare, Start
 from .fake_runtime_api import FakeRuntimeApi
 from .running import Gate, HandlerConnection, Running
@@ -119,3 +121,46 @@ def test_a_command_that_is_cut_while_it_is_being_started_is_told_of_and_judged(
     ended = runner.await_event("post-command-ended", request_id)
     assert (ended["signal"], ended["cutOffBy"]) == (signal.SIGTERM, "shutdown")
     assert [each["requestId"] for each in runner.events("post-command-started")] == [request_id]
+
+
+def test_a_signal_in_the_pause_between_two_tries_leaves_the_fallback_its_reserve_and_no_more(
+    start: Start, runtime_api: FakeRuntimeApi, gate: Gate
+) -> None:
+    runner = start(
+        deaf_to("TERM"),
+        COMMAND="exit 3",
+        RETRIES="1000000",
+        FALLBACK_COMMAND=gate.wait,
+        FALLBACK_RESERVE="100ms",
+    )
+    request_id = answer_one(runtime_api, runner.connect())
+    runner.await_event("post-command-retried", request_id, nth=4)
+    runner.signal(signal.SIGTERM)
+    assert runner.await_event("fallback-command-ended", request_id)["cutOffBy"] == "shutdown"
+
+
+def test_a_fallback_that_runs_when_the_signal_comes_has_its_reserve_as_well(
+    start: Start, runtime_api: FakeRuntimeApi, gate: Gate
+) -> None:
+    runner = start(TOLD_OF_SIGTERM, COMMAND="exit 3", FALLBACK_COMMAND=gate.wait, FALLBACK_RESERVE="60s")
+    request_id = answer_one(runtime_api, runner.connect())
+    runner.await_event("fallback-command-started", request_id)
+    runner.signal(signal.SIGTERM)
+    runner.await_output("told")
+    gate.release()
+    ended = runner.await_event("fallback-command-ended", request_id)
+    assert (ended["exitStatus"], ended["cutOffBy"]) == (0, None)
+
+
+@pytest.mark.parametrize(("reserve", "more_signals"), [("100ms", 0), ("60s", 1)])
+def test_a_fallback_that_runs_when_the_signal_comes_is_ended_by_its_reserve_or_the_next_signal(
+    start: Start, runtime_api: FakeRuntimeApi, gate: Gate, *, reserve: str, more_signals: int
+) -> None:
+    runner = start(TOLD_OF_SIGTERM, COMMAND="exit 3", FALLBACK_COMMAND=gate.wait, FALLBACK_RESERVE=reserve)
+    request_id = answer_one(runtime_api, runner.connect())
+    runner.await_event("fallback-command-started", request_id)
+    runner.signal(signal.SIGTERM)
+    runner.await_output("told")
+    for _ in range(more_signals):
+        runner.signal(signal.SIGTERM)
+    assert runner.await_event("fallback-command-ended", request_id)["cutOffBy"] == "shutdown"

@@ -1,6 +1,7 @@
 """With SPANS=otlp the post work of a traced invocation is a span, and a receiver in trouble changes nothing else."""
 
 import json
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from .conftest import Prepare
 from .fake_runtime_api import PATIENCE, Exchange, FakeRuntimeApi, Script, fake_runtime_api, hang_up, reply
-from .running import HandlerConnection, Stage
+from .running import Gate, HandlerConnection, Stage
 
 TRACES = "/v1/traces"
 TAKEN = reply(200, b"{}")
@@ -186,6 +187,36 @@ def test_a_receiver_that_dies_is_waited_for_once_and_complained_of_once(
     complaints = [line for line in stage.runner.stderr.lines if "spans are not taken" in line]
     assert len(complaints) == 1
     assert complaints[0].endswith(f"{receiver.address}: it did not answer within 300 ms")
+
+
+def test_a_signal_ends_what_is_waited_for_a_receiver_that_hangs(
+    prepare: Prepare, receiver: FakeRuntimeApi
+) -> None:
+    """Its timeout is a minute, and the runner has ended long before."""
+    receiver.plan(TRACES, TAKEN, never_answer)
+    stage = sending_to(prepare, receiver.address)
+    trust(stage, stage.runner.connect())
+    receiver.await_whole_request(TRACES, nth=2)
+    stage.runner.signal(signal.SIGTERM)
+    stage.runner.wait()
+
+
+def test_the_span_of_what_a_signal_cuts_off_is_sent_and_not_waited_for_long(
+    prepare: Prepare, receiver: FakeRuntimeApi, gate: Gate
+) -> None:
+    """Its timeout is a minute here, too."""
+    receiver.plan(TRACES, TAKEN, never_answer)
+    stage = sending_to(prepare, receiver.address)
+    handler = stage.runner.connect()
+    invoke(stage, handler)
+    assert stage.runner.await_event("span-sent")["problem"] is None
+    stage.run_after(gate.wait)
+    request_id = invoke(stage, handler)
+    stage.runner.await_event("post-command-started", request_id)
+    stage.runner.signal(signal.SIGTERM)
+    stage.runner.wait()
+    span = span_in(receiver.to(TRACES)[1].body)
+    assert attributes_of(span)["post_runner.cut_off_by"] == "shutdown"
 
 
 def test_a_dead_receiver_is_complained_of_once_and_the_function_goes_on(prepare: Prepare) -> None:

@@ -107,8 +107,12 @@ def test_an_unknown_runtime_is_refused_with_the_known_ones() -> None:
 def test_code_that_is_not_in_the_template_is_said_to_be_needed() -> None:
     done = CliRunner().invoke(app, ["sam", "--command", "./flush.sh"])
     assert "CodeUri: function/" in done.stdout
-    assert done.stderr.startswith("it takes index.py and flush.sh from function/")
+    assert (
+        done.stderr == "it takes index.py and flush.sh from function/ beside it; --out FOLDER writes them\n"
+    )
     assert CliRunner().invoke(app, ["sam"]).stderr == ""
+    done = CliRunner().invoke(app, ["sam", "--runtime", "java25"])
+    assert done.stderr.endswith("--out FOLDER writes all but the built function\n")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

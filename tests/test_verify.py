@@ -245,6 +245,11 @@ def test_a_damaged_zip_is_said_to_be_damaged(tmp_path: Path) -> None:
     assert "it is a zip that cannot be read: Bad CRC-32" in found.output
 
 
+def test_a_list_that_is_not_there_is_what_is_named(tmp_path: Path) -> None:
+    found = verify(layer(tmp_path / "a.zip"), "--checksums", tmp_path / "SHA256SUMS")
+    assert found.output == f"{tmp_path}/SHA256SUMS: No such file or directory\n"
+
+
 @pytest.mark.parametrize(
     ("name", "said"), [("nowhere.zip", "No such file"), ("a.zip", "is not a checksum, two spaces and a name")]
 )
@@ -255,4 +260,5 @@ def test_what_cannot_be_read_is_said_in_one_line(name: str, said: str, tmp_path:
     found = verify(tmp_path / name, "--checksums", listed)
     assert found.exit_code == 1
     assert said in found.output
+    assert "Errno" not in found.output
     assert found.output.count(os.linesep) == 1

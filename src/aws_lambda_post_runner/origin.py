@@ -53,6 +53,17 @@ def heed_what_python_ignores() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def drop_what_python_catches() -> None:
+    """Undo that the interpreter catches SIGABRT and others, where PYTHONFAULTHANDLER or PYTHONDEVMODE tells it to.
+
+    They are meant for the handler, and what was not set by Python code (`getsignal` is None) cannot be put back by it:
+    whoever tries, when we end, raises TypeError.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is None:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def seconds_since_start() -> float:
     """How long this process has been there, to within a hundredth of a second; as a rule never too much.
 

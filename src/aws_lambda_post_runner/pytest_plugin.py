@@ -96,6 +96,7 @@ def _sections(function: "RunningFunction", number: int, width: int) -> list[tupl
     lines = function.output
     left_out = len(lines) - LINES_SHOWN
     head = [f"… {left_out} lines before"] if left_out > 0 else []
-    output = "\n".join([*head, *lines[-LINES_SHOWN:]])
+    # awslambdaric writes a carriage return where a log record has a line break.
+    output = "\n".join([*head, *lines[-LINES_SHOWN:]]).replace("\r", "\n")
     found = [("wrote", output), ("timeline", function.timeline(width))]
     return [(f"function {number} {what}", text) for what, text in found if text]

@@ -19,6 +19,8 @@ from .settings import OBSERVER_FD, Level
 
 NAME = "aws-lambda-post-runner"
 _STDERR = 2
+_NAMES_TOLD = 20
+"""Names of waits in one line. There can be a thousand, and CloudWatch cuts a line that is too long."""
 
 
 class Report:
@@ -117,15 +119,17 @@ class Report:
         """Report how what the handler asked us to wait for has ended: at WARN if some was given up, at INFO if not."""
         number = len(ending.expired)
         names = [wait.name for wait in ending.expired if wait.name]
+        told = names[:_NAMES_TOLD]
         if ending.cut_off_by:
             cause = "the handler exited" if ending.cut_off_by == "exit" else f"the {ending.cut_off_by}"
             message = f"{number} of the handler's waits did not end before {cause}"
-            message += f": {', '.join(names)}" if names else ""
+            message += f": {', '.join(told)}" if told else ""
+            message += f" and {len(names) - len(told)} more" if len(names) > len(told) else ""
         else:
             message = f"the handler's waits, {ending.begun} in all, had ended after {ending.duration_ms} ms"
         fields: dict[str, object] = {
             "waits": ending.begun,
-            "expiredNames": names,
+            "expiredNames": told,
             "durationMs": ending.duration_ms,
             "cutOffBy": ending.cut_off_by or None,
         }

@@ -10,7 +10,7 @@ from . import build
 from .exits import ENDING, exit_status, signal_name, why_not_started
 from .handler import start_handler
 from .invocation import Invocation, Invocations
-from .origin import ignored_signals, seconds_since_start
+from .origin import drop_what_python_catches, ignored_signals, seconds_since_start
 from .post.attempts import Attempts
 from .post.command import CommandRunner
 from .post.metrics import Metrics, source_of
@@ -52,6 +52,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
         argv = [settings.next_wrapper, *argv]
     ignored = ignored_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
+    drop_what_python_catches()
     with Door() as door, trio.open_signal_receiver(*ENDING) as signals:
         async with trio.open_nursery() as nursery:
             try:

@@ -14,7 +14,7 @@ from aws_lambda_post_runner.dev.show import Plan, show_function
 from aws_lambda_post_runner.dev.view.display import Displays, JsonDisplay, TimelineDisplay
 from aws_lambda_post_runner.dev.view.timeline import Timeline
 
-from .options import SWITCH, read_duration, read_event
+from .options import SWITCH, check_given, read_duration, read_event
 from .output import console, nowhere, run_for_a_reader
 
 DEMO_PLAN = Plan(event=b'{"name": "Ada"}', invocations=3, pause_s=1.0)
@@ -121,6 +121,8 @@ def dev(  # noqa: PLR0913 - each option is a parameter
         else _read_plan(event, invocations, pause, watch=watch)
     )
     _check_picture(svg)
+    # What the file, the template or the environment has wrong is told by the function's start instead, as in Lambda.
+    check_given(given)
     function = _find(Wanted(words, template, env_file, given))
     options = Options(
         handler=function.handler,
@@ -161,7 +163,11 @@ def _read_timeout(text: str | None, function: LocalFunction) -> float:
         return function.timeout_s
     seconds = function.environ.get("AWS_LAMBDA_FUNCTION_TIMEOUT", "")
     default = f"{seconds}s" if seconds else EMULATORS_TIMEOUT
-    return read_duration(text or default, "--function-timeout")
+    text = text or default
+    timeout_s = read_duration(text, "--function-timeout")
+    if timeout_s == 0:
+        raise typer.BadParameter(f"{text!r} leaves the function no time", param_hint="--function-timeout")
+    return timeout_s
 
 
 def _read_plan(event: str | None, invocations: int | None, pause: str | None, *, watch: bool) -> Plan:

@@ -47,7 +47,8 @@ def invoke(  # noqa: PLR0913 - each option is a parameter
     port: Annotated[
         int | None,
         typer.Option(
-            help="The port of the `dev` to invoke; by default that of the one started last.", metavar="PORT"
+            help="The port of the `dev` to invoke; by default of the one started last without --event.",
+            metavar="PORT",
         ),
     ] = None,
 ) -> None:

@@ -57,6 +57,10 @@ VALUES: Mapping[Variable[object], Values] = {
 }
 
 
+def _flag(variable: Variable[object]) -> str:
+    return f"--{variable.name.lower().replace('_', '-')}"
+
+
 class WithSettings:
     """A command that has an option for each setting beside its own; it gets what was given as `given`.
 
@@ -93,13 +97,25 @@ def _option(variable: Variable[object]) -> Any:
     # A path or a text says by its metavar what is valid.
     valid = "" if values.metavar in {"COMMAND", "PATH", "REASON"} else f" Valid: {variable.valid}."
     return typer.Option(
-        f"--{variable.name.lower().replace('_', '-')}",
+        _flag(variable),
         metavar=values.metavar,
         help=f"{variable.meaning}{valid}{default} ({variable.full_name})",
         show_default=False,
         autocompletion=values.complete if values.known else None,
         rich_help_panel="Settings, each also an environment variable",
     )
+
+
+def check_given(given: Mapping[str, str]) -> None:
+    """Refuse what is no value of its setting, by the option's name. Raises BadParameter for the first."""
+    for variable in VARIABLES:
+        text = given.get(variable.full_name, "").strip()
+        try:
+            variable.parse(text or variable.default)
+        except ValueError as problem:
+            hint = f" ({problem})" if str(problem) else ""
+            message = f"{text!r}{hint}; valid: {variable.valid}"
+            raise typer.BadParameter(message, param_hint=_flag(variable)) from None
 
 
 def read_duration(text: str, option: str) -> float:

@@ -129,7 +129,7 @@ def _write(kind: Kind, deployment: Deployment, text: str, folder: Path) -> None:
     for file in files:
         typer.echo(file)
     if code_of(kind, deployment) is not None and not deployment.runtime.files:
-        typer.echo(f"put the function, as it is built, into {folder / FOLDER}/", err=True)
+        typer.echo(f"put the built function into {folder / FOLDER}/", err=True)
 
 
 def _say_what_it_needs(kind: Kind, deployment: Deployment) -> None:
@@ -137,6 +137,7 @@ def _say_what_it_needs(kind: Kind, deployment: Deployment) -> None:
     code = code_of(kind, deployment)
     if code is None:
         return
-    built = [] if deployment.runtime.files else ["the function, as it is built,"]
+    built = [] if deployment.runtime.files else ["the built function"]
     what = " and ".join([*built, *code])
-    typer.echo(f"it takes {what} from {FOLDER}/, beside it; --out FOLDER writes what is not built", err=True)
+    rest = "all but the built function" if built else "them"
+    typer.echo(f"it takes {what} from {FOLDER}/ beside it; --out FOLDER writes {rest}", err=True)

@@ -10,6 +10,7 @@ import typer
 
 from aws_lambda_post_runner.dev.artefact import Artefact, NotOursError, read_artefact, read_checksums
 
+from .options import SWITCH
 from .output import console
 
 LATER = (
@@ -25,7 +26,7 @@ def verify(
         Path | None,
         typer.Option(metavar="SHA256SUMS", help="The release's list of checksums, to look the file up in."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", metavar=SWITCH, help="Print all of it as JSON.")] = False,
 ) -> None:
     """Say whether a file is one of ours, and what is in it. It is read, never run.
 
@@ -39,9 +40,11 @@ def verify(
     except NotOursError as problem:
         typer.echo(f"{file} is not one of ours: {problem}", err=True)
         raise typer.Exit(1) from None
-    except (OSError, ValueError) as problem:
-        is_of_list = isinstance(problem, ValueError) or problem.filename == str(checksums)
-        typer.echo(f"{checksums if is_of_list else file}: {problem}", err=True)
+    except OSError as problem:
+        typer.echo(f"{problem.filename}: {problem.strerror}", err=True)
+        raise typer.Exit(1) from None
+    except ValueError as problem:
+        typer.echo(f"{checksums}: {problem}", err=True)
         raise typer.Exit(1) from None
     problems = [*found.problems, *_not_listed(found, names, checksums)]
     if json:

@@ -91,6 +91,7 @@ def find_function(wanted: Wanted, environ: Mapping[str, str]) -> LocalFunction:
         words, handler_notes = _from_template(config, folder)
     else:
         words, handler_notes = _from_words(words, folder)
+    _check_program(words[0], variables.get("PATH"))
     sources = () if config is None else tuple(map(_how_to_send, config.event_sources))
     return LocalFunction(
         handler=tuple(words),
@@ -152,6 +153,14 @@ def _from_words(words: list[str], folder: Path) -> tuple[list[str], list[str]]:
                 return _python(name)
             return _node(*_file_and_name(name, folder), folder)
     return words, []
+
+
+def _check_program(word: str, path: str | None) -> None:
+    """Refuse a bare word that the handler's PATH has not: it is often a handler's name cut short."""
+    if "/" not in word and shutil.which(word, path=path) is None:
+        raise NoFunctionError(
+            f"{word}: there is no such program; say what starts the handler, or its name such as app.handler"
+        )
 
 
 def _python(handler: str) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""Which `dev` is running, for an `invoke` that is not told: a file for each, which goes when it ends."""
+"""Which `dev` waits for callers, for an `invoke` that is not told: a file for each, which goes when it ends."""
 
 import os
 import tempfile

@@ -29,6 +29,11 @@ class Plan:
     watch: bool = False
     """Go on until interrupted: start the handler anew, and send the event again, when a source changes."""
 
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether it goes on until interrupted. What sends its own events and ends is not for other callers."""
+        return self.event is None or self.watch
+
 
 async def show_function(
     options: Options, plan: Plan, port: int | None, timeline: Timeline, display: Display
@@ -43,7 +48,7 @@ async def show_function(
     recorder = Recorder(partial(_pass_on, timeline, display))
     received: list[int] = []
     with (
-        announced(f"127.0.0.1:{bound}"),
+        announced(f"127.0.0.1:{bound}") if plan.is_open_ended else contextlib.nullcontext(),
         trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
     ):
         async with trio.open_nursery() as nursery:

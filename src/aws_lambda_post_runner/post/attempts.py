@@ -142,11 +142,12 @@ class Attempts:
         return Course(ending, retries, loss_of(ending))
 
     async def _fall_back(self, settled: Settled, course: Course, budget: Budget, cutting: Cutting) -> Ending:
-        if course.ending.cut_off_by == "shutdown":
-            budget = within(self._settings.fallback_reserve, "shutdown", budget, time.time())
+        reserve = self._settings.fallback_reserve
+        if cutting.is_cut:  # perhaps in the pause between two tries, so the command's ending does not tell
+            budget = within(reserve, "shutdown", budget, time.time())
         captured = settled.invocation.captured
         order = Order(self._settings.fallback_command, settled, captured, course.loss)
-        ending = await self._run(order, budget, cutting.last_scope())
+        ending = await self._run(order, budget, cutting.last_scope(reserve))
         self._report.fallback_ended(settled, ending, "" if course.loss is None else course.loss.value)
         return ending
 

@@ -30,9 +30,16 @@ class Capture:
     def __call__(self, piece: bytes | memoryview) -> None:
         """See a piece of the body pass."""
         self._left -= len(piece)
+        try:
+            if self._left >= 0:
+                self._keep(piece)
+        except MemoryError:  # the body passes all the same: it is as if it were too much
+            self._left = -1
         if self._left < 0:
             self._pieces.clear()
-        elif self._pieces and len(self._pieces[-1]) < _PIECE:
+
+    def _keep(self, piece: bytes | memoryview) -> None:
+        if self._pieces and len(self._pieces[-1]) < _PIECE:
             self._pieces[-1] += piece
         else:
             self._pieces.append(bytearray(piece))

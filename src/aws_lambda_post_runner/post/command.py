@@ -3,6 +3,7 @@
 It gets a session of its own, so that it can be stopped with all that it has started.
 """
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -48,8 +49,8 @@ class CommandRunner:
             return Ending(
                 problem=f"no time was left before the {budget.bound_by}", cut_off_by=budget.bound_by
             )
-        if remaining is not None:
-            scope.deadline = trio.current_time() + remaining
+        ends_at = math.inf if remaining is None else trio.current_time() + remaining
+        scope.deadline = ends_at
         captured, work = order.captured, order.settled.invocation.work
         mark = os.urandom(8).hex()
         stopping = _Stopping(self._settings.grace, f"{_MARK}={mark}")
@@ -83,7 +84,7 @@ class CommandRunner:
             self._tell_of_start(order, process.pid)
         if scope.cancelled_caught:
             await stopping.stop_rest()
-            cut_off_by = budget.bound_by if trio.current_time() >= scope.deadline else "shutdown"
+            cut_off_by = budget.bound_by if trio.current_time() >= ends_at else "shutdown"
             problem = "" if process else f"the {cut_off_by} came first"
         if process is None or process.returncode is None:
             return Ending(problem=problem, cut_off_by=cut_off_by)

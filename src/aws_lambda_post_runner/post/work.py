@@ -34,6 +34,9 @@ RunCommand = Callable[[Settled, Budget, Cutting], Awaitable[Course]]
 Settle = Callable[[float], Awaitable[bool]]
 """Waits until the handler has settled, at most so many seconds; tells whether it has."""
 
+_LAST_SPAN = 0.5
+"""Seconds that a span has after a signal, however long its receiver may take otherwise."""
+
 
 @dataclass(slots=True, eq=False)
 class _Work:
@@ -186,7 +189,9 @@ class PostWork:
             if self._settle is not None:
                 await self._see_it_settle(self._settle, settled, work)
             if self._trace is not None:
-                await self._trace(self._account_of(settled, work))
+                # What was cut off is told, too; a receiver that hangs must not keep us after a signal.
+                with work.cutting.last_scope(_LAST_SPAN):
+                    await self._trace(self._account_of(settled, work))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is no concern of the relay's or the handler's
             work.course = Course(self._report.post_work_failed(settled, error), loss=Loss.FAILED)
         finally:

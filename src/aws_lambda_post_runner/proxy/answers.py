@@ -35,6 +35,14 @@ class Answers:
         self._one_began.unpark_all()
         return answer
 
+    def give_up(self, invocation: Invocation) -> None:
+        """This invocation is over: of what else was begun as an answer to it nothing is expected any more.
+
+        A client can have begun a stream, then sent an error on another connection, and never end the stream.
+        """
+        self._on_their_way = {each for each in self._on_their_way if each.invocation is not invocation}
+        self._one_arrived.unpark_all()
+
     def ended(self, answer: "OnItsWay") -> None:
         """This one has arrived, or never will."""
         self._on_their_way.discard(answer)

@@ -28,12 +28,15 @@ async def ask(
     if request.expects_continue:
         await handler.invite_body(request)
     wire.queue_request(request)
-    if not handler.body.is_here:
-        return await _Upload(handler, request, wire).run(tap)
     try:
-        await handler.body.pass_to(wire, tap)
-    except Hangup:
-        wire.cut_off()  # it may have answered all the same, and before it went away
+        has_passed = handler.body.pass_at_once(wire, tap)
+    except Hangup as hangup:
+        wire.cut_off()
+        if hangup.wire is handler:
+            raise
+        has_passed = True  # it may have answered all the same, and before it went away
+    if not has_passed:
+        return await _Upload(handler, request, wire).run(tap)
     return [], await _hear(handler, request, wire)
 
 

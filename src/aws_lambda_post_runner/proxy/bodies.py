@@ -30,14 +30,39 @@ class Counted:
         self._left = length
 
     @property
-    def is_here(self) -> bool:
-        """Whether all that is still to be read has been received."""
-        return self._left <= len(self._wire.backlog)
-
-    @property
     def is_read(self) -> bool:
         """Whether it has been read to its end."""
         return not self._left
+
+    def pass_at_once(self, sink: Wire, tap: Tap | None) -> bool:
+        """Pass on what has come, as far as neither end has to be waited for; tell whether that was all of it.
+
+        A body of some 100 KB passes in this way as a rule, and needs no second task that listens for a refusal. What
+        `sink` did not take is queued there.
+        """
+        backlog = self._wire.backlog
+        first, self._wire.backlog = backlog[: self._left], backlog[self._left :]
+        self._left -= len(first)
+        if tap is not None:
+            tap(first)
+        if not sink.send_at_once(first):
+            return False
+        return not self._left or self._pass_rest_at_once(sink, tap)
+
+    def _pass_rest_at_once(self, sink: Wire, tap: Tap | None) -> bool:
+        buffer = _spare_buffers.pop() if _spare_buffers else bytearray(_PASS_SIZE)
+        view = memoryview(buffer)
+        try:
+            while self._left:
+                count = self._wire.receive_into_at_once(buffer, min(self._left, _PASS_SIZE))
+                self._left -= count
+                if tap is not None:
+                    tap(view[:count])
+                if not count or not sink.send_at_once(view[:count]):
+                    return False
+        finally:
+            _spare_buffers.append(buffer)
+        return True
 
     async def pass_to(self, sink: Wire, tap: Tap | None = None) -> Headers:
         """Send what is queued at `sink` and the rest of the body; return its trailers, of which it has none.
@@ -82,9 +107,6 @@ class Parsed:
 
     __slots__ = ("_chunked_onward", "_ends_by_closing", "_parser", "_wire", "is_read")
 
-    is_here = False
-    """Nobody knows where it ends before it has been read."""
-
     def __init__(
         self, wire: Wire, parser: h11.Connection, *, chunked_onward: bool, ends_by_closing: bool
     ) -> None:
@@ -97,6 +119,10 @@ class Parsed:
         if wire.backlog:
             parser.receive_data(bytes(wire.backlog))
         wire.backlog = b""
+
+    def pass_at_once(self, _sink: Wire, _tap: Tap | None) -> bool:
+        """Never: such a body is streamed, and a refusal has to be listened for between its pieces."""
+        return False
 
     async def pass_to(self, sink: Wire, tap: Tap | None = None) -> Headers:
         """As that of a counted body; returns the trailers, names in lower case."""

@@ -140,6 +140,8 @@ class Relay:
                     self._invocations.end(invocation)
                 else:
                     self._invocations.refuse(invocation)
+                if runtime_api.ends_invocation(response.status):
+                    self.answers.give_up(invocation)
                 answer.arrived()
                 await deliver(handler, wire, response)
 

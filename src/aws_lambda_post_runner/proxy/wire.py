@@ -100,6 +100,25 @@ class Wire:
                     return
                 data = memoryview(data)[sent:]
 
+    def send_at_once(self, data: bytes | memoryview) -> bool:
+        """Send what is queued and then `data`, if that can be done without waiting; tell whether all has gone.
+
+        What has not is queued.
+        """
+        if self._queued:
+            data = self._queued + data
+            self._queued = b""
+        if not data:
+            return True
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            raise Hangup(self) from None
+        self._queued = bytes(data[sent:])
+        return not self._queued
+
     async def receive(self) -> bytes:
         """What has come, at least one byte; none when the peer has closed."""
         # Not after receiving: what has come is either still to be seen by `peek`, or dealt with.
@@ -130,6 +149,22 @@ class Wire:
             if not count:
                 raise Hangup(self)
             return count
+
+    def receive_into_at_once(self, buffer: bytearray, size: int) -> int:
+        """As `receive_into`, but 0 if that would take long, or others have to have their turn."""
+        if monotonic() > turn.ends_at:
+            return 0
+        if turn.under_way == 1:
+            sched_yield()
+        try:
+            count = self._sock.recv_into(buffer, size)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            raise Hangup(self) from None
+        if not count:
+            raise Hangup(self)
+        return count
 
     async def receive_more(self) -> bytes:
         """What is in the backlog, or else what comes. Raises Hangup when the peer has closed."""

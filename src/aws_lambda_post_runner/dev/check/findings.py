@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aws_lambda_post_runner import settings
 from aws_lambda_post_runner.runtime_api import ADDRESS_VARIABLE
+from aws_lambda_post_runner.settings import Mode
 
 from .function_config import RUNTIME_CONFIG, FunctionConfig, Value
 from .package import Found, file_of, look_for
@@ -64,6 +65,7 @@ def findings(config: FunctionConfig) -> list[Finding]:
         *_wrong_layer(config),
         *_missing_commands(config),
         *_short_budget(config),
+        *_no_time_before_timeout(config),
         *_wrong_shell(config),
         *_idle_settings(config),
         *_disabled(config),
@@ -237,6 +239,17 @@ def _short_budget(config: FunctionConfig) -> Iterable[Finding]:
         yield _doubt(config, name, f"{text} ({budget:g} s at most), so that is what counts")
 
 
+def _no_time_before_timeout(config: FunctionConfig) -> Iterable[Finding]:
+    margin = _seconds(config, settings.MARGIN)
+    grace = _seconds(config, settings.GRACE)
+    if margin is None or grace is None or grace < margin or Mode.BEFORE_TIMEOUT not in _modes(config):
+        return
+    name = settings.MODE.full_name
+    text = f"{name} has BeforeTimeout, whose command begins {settings.MARGIN.full_name} ({margin:g} s) before the "
+    text += f"timeout and has to end {settings.GRACE.full_name} ({grace:g} s) before it: it would never be started"
+    yield _error(config, name, text)
+
+
 def _wrong_shell(config: FunctionConfig) -> Iterable[Finding]:
     name = settings.SHELL.full_name
     shell = _text(config, name) or settings.SHELL.default
@@ -263,7 +276,8 @@ def _idle_settings(config: FunctionConfig) -> Iterable[Finding]:
             text = f"{variable.full_name} does nothing without {needed.full_name}"
             yield _doubt(config, variable.full_name, text)
     mode = _text(config, settings.MODE.full_name) or ""
-    if mode.strip().casefold() not in {"waituntil", "beforetimeout"}:
+    modes = _modes(config)
+    if not modes or not modes <= {Mode.WAIT_UNTIL, Mode.BEFORE_TIMEOUT}:
         return
     for each in FOR_COMMANDS:
         if _text(config, each.full_name):
@@ -295,6 +309,15 @@ def _is_set(config: FunctionConfig, name: str) -> bool:
 def _text(config: FunctionConfig, name: str) -> str | None:
     value = config.variables.get(name)
     return None if value is None else value.text
+
+
+def _modes(config: FunctionConfig) -> frozenset[Mode]:
+    """Return the modes; none where they cannot be read (which is found elsewhere)."""
+    text = _text(config, settings.MODE.full_name) or settings.MODE.default
+    try:
+        return settings.MODE.parse(text.strip())
+    except ValueError:
+        return frozenset()
 
 
 def _seconds(
