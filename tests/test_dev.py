@@ -164,6 +164,7 @@ def test_the_timeline_can_be_saved_as_a_picture(tmp_path: Path) -> None:
             ["--mode", "AfterRespone"],
             "--mode: 'AfterRespone' (did you mean AfterResponse?); valid: AfterResponse,",
         ),
+        (["--port", "99999"], "'--port': Input should be less than or equal to 65535"),
         (["--timeout", "3"], "--timeout: '3' (the unit is missing); valid: a duration such as 500ms"),
         (["--capture-limit", "big"], "--capture-limit: 'big'; valid: a size such as 512KiB"),
         (

@@ -188,3 +188,7 @@ def test_where_nothing_listens_the_way_out_is_named() -> None:
 )
 def test_wrong_options_are_refused(function: RunningFunction, arguments: list[str]) -> None:
     assert run_invoke(function, *arguments).exit_code == 2
+
+
+def test_a_port_that_is_none_is_refused() -> None:
+    assert CliRunner().invoke(app, ["--port", "99999"]).exit_code == 2

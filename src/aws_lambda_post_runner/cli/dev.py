@@ -14,7 +14,7 @@ from aws_lambda_post_runner.dev.show import Plan, show_function
 from aws_lambda_post_runner.dev.view.display import Displays, JsonDisplay, TimelineDisplay
 from aws_lambda_post_runner.dev.view.timeline import Timeline
 
-from .options import SWITCH, check_given, read_duration, read_event
+from .options import HIGHEST_PORT, SWITCH, check_given, read_duration, read_event
 from .output import console, nowhere, run_for_a_reader
 
 DEMO_PLAN = Plan(event=b'{"name": "Ada"}', invocations=3, pause_s=1.0)
@@ -97,7 +97,10 @@ def dev(  # noqa: PLR0913 - each option is a parameter
     port: Annotated[
         int | None,
         typer.Option(
-            metavar="PORT", help="The port for callers. By default 9000 if it is free; with --event any."
+            min=0,
+            max=HIGHEST_PORT,
+            metavar="PORT",
+            help="The port for callers. By default 9000 if it is free; with --event any.",
         ),
     ] = None,
     as_json: Annotated[

@@ -9,7 +9,7 @@ from aws_lambda_post_runner.dev.examples import Example, read_example
 from aws_lambda_post_runner.dev.running import newest_address
 from aws_lambda_post_runner.dev.session import USUAL_PORT
 
-from .options import SWITCH, read_event
+from .options import HIGHEST_PORT, SWITCH, read_event
 from .output import run_for_a_reader
 
 
@@ -47,6 +47,8 @@ def invoke(  # noqa: PLR0913 - each option is a parameter
     port: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=HIGHEST_PORT,
             help="The port of the `dev` to invoke; by default of the one started last without --event.",
             metavar="PORT",
         ),

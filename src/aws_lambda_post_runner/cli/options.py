@@ -18,6 +18,10 @@ SWITCH = ""
 """The metavar of an option without a value; typer would write its type there."""
 
 
+HIGHEST_PORT = 65535
+"""What is above it would be cut to 16 bits without a word, and another port be taken."""
+
+
 @dataclass(frozen=True)
 class Values:
     """What an option's value looks like, and those that a shell can complete."""
