@@ -17,6 +17,8 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
+from aws_lambda_post_runner import exits
+
 CLOCK_MONOTONIC_COARSE = 6
 TICK_SECONDS = time.clock_getres(CLOCK_MONOTONIC_COARSE)
 """The kernel's own tick, at which it counts processor time. With a shorter interval the timers would lag behind."""
@@ -51,6 +53,8 @@ def whose(frame: FrameType | None) -> str:
     while frame:
         path = Path(frame.f_code.co_filename)
         match path.parts:
+            case [*_, "aws_lambda_post_runner", ("proxy" | "post") as wing, module]:
+                return f"{wing}/{module}"
             case [*_, "aws_lambda_post_runner", module]:
                 return module
             case parts if "trio" in parts:
@@ -62,5 +66,7 @@ def whose(frame: FrameType | None) -> str:
 
 
 if __name__ == "__main__":
+    # What would end us is passed on to the handler; these two are the sampler's.
+    exits.ENDING -= {signal.SIGPROF, signal.SIGVTALRM}
     Sampler(Path(sys.argv.pop(1))).start()
     runpy.run_module("aws_lambda_post_runner", run_name="__main__", alter_sys=True)

@@ -37,7 +37,7 @@ from .strict_http import Headers, Message, Reading, read_requests, read_response
 INPUTS = int(os.environ.get("POST_RUNNER_INPUTS", "150"))
 PATIENCE = 10.0
 """Seconds after which a conversation counts as hanging; the longest takes a small part of one."""
-CUSHION = 0.0005
+CUSHION = 0.005
 """Seconds. The handler waits for quiet a little longer than the Runtime API does, so that it goes after it."""
 
 pytestmark = pytest.mark.timeout(180 + INPUTS)  # a second for each input, a hundred times what it takes

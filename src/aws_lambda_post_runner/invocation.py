@@ -179,6 +179,8 @@ class Invocations:
 
     def end_others(self, invocation: Invocation) -> None:
         """Where one runs at a time, the other unanswered ones are over: Lambda hands out the next event only then."""
+        if len(self._states) == 1:
+            return
         for each in self.unanswered():
             if each is not invocation:
                 self.end(each)
@@ -199,6 +201,8 @@ class Invocations:
 
     def _drop_surplus(self) -> None:
         """Drop the oldest: refused ones beyond what Lambda runs at once, and any beyond the limit."""
+        if len(self._states) <= self._at_once:
+            return
         surplus = max(0, len(self.unanswered()) - self._at_once)
         for each in self.in_state(State.REFUSED)[:surplus]:
             self.end(each)

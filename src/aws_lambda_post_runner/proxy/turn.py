@@ -11,13 +11,15 @@ _TURN = 0.001
 class Turn:
     """One for all tasks together, since there is one thread."""
 
-    __slots__ = ("ends_at", "under_way")
+    __slots__ = ("contended_until", "ends_at", "under_way")
 
     def __init__(self) -> None:
         self.under_way = 0
         """How much goes on: open connections of the handler's, bodies that pass one way while the other is heard, post
         work. As long as it is 1, the one task that waits for the next message keeps nobody waiting.
         """
+        self.contended_until = 0.0
+        """By the monotonic clock: until then the processor is taken to be wanted by others than us and our peers."""
         self.ends_at = 0.0
         """By the monotonic clock. Compared before `give_way` is called where every microsecond counts."""
 
