@@ -10,7 +10,7 @@ they were.
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,6 +27,7 @@ from aws_lambda_post_runner.post import handler_api
 from aws_lambda_post_runner.post.attempts import Course
 from aws_lambda_post_runner.post.cutting import Cutting
 from aws_lambda_post_runner.post.work import PostWork
+from aws_lambda_post_runner.proxy import polls
 from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.relay import Relay
 from aws_lambda_post_runner.report import Report
@@ -37,7 +38,7 @@ from .strict_http import Headers, Message, Reading, read_requests, read_response
 INPUTS = int(os.environ.get("POST_RUNNER_INPUTS", "150"))
 PATIENCE = 10.0
 """Seconds after which a conversation counts as hanging; the longest takes a small part of one."""
-CUSHION = 0.005
+CUSHION = 0.0005
 """Seconds. The handler waits for quiet a little longer than the Runtime API does, so that it goes after it."""
 
 pytestmark = pytest.mark.timeout(180 + INPUTS)  # a second for each input, a hundred times what it takes
@@ -91,6 +92,14 @@ async def receive(stream: trio.SocketStream) -> bytes:
         return bytes(await stream.receive_some())
     except trio.BrokenResourceError:
         return b""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_poll_waits_for_an_answer() -> Iterator[None]:
+    """These handlers poll without ever answering. What they send next would come while the poll before is held."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polls, "_ANSWER_MAY_FOLLOW", 0.0)
+        yield
 
 
 async def send_pieces(stream: trio.SocketStream, pieces: Pieces, cushion: float = 0.0) -> None:
@@ -566,6 +575,15 @@ def test_well_formed_answers_arrive_whole_wherever_they_are_split(data: st.DataO
     came_out, went_in = answer_with(asked, [data.draw(sendings(answers())) for _ in asked])
     check_is_part_of(came_out, went_in)
     assert len(came_out.whole) == len(went_in.whole)
+
+
+def test_a_connection_that_the_runtime_api_closed_after_an_answer_is_not_used_again() -> None:
+    poll = b"GET " + NEXT + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    ping = b"GET /2018-06-01/ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    whole = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"]
+    answers = [Answer(whole, closes=False), Answer(whole, closes=True), Answer(whole, closes=False)]
+    came_out, _ = answer_with([poll, poll, ping], answers)
+    assert len(came_out.whole) == 3
 
 
 @tries
