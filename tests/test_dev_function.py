@@ -141,6 +141,7 @@ def test_what_the_handler_finishes_after_its_answer_is_part_of_the_invocation(
     function = start(options("", **{f"{PREFIX}MODE": "WaitUntil"}))
     answer = function.invoke({"do": "finish later", "wait_for": str(gate)})
     assert answer.json() == "answered"
+    function.wait_for("poll-held")  # a wait that ends before we have the acknowledgement holds nobody
     assert how_often(function, "waits-ended") == 0
     gate.touch()
     assert answer.post_work() is None
