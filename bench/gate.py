@@ -238,7 +238,10 @@ def main() -> int:
     disturbed = _keep_to_ourselves()
     ratios: list[Ratio] = []
     with tempfile.TemporaryDirectory() as temporary:
-        before, now = Path(temporary) / "before", Path(temporary) / "now"
+        before, now = (
+            Path(temporary) / "one",
+            Path(temporary) / "two",
+        )  # as long: a longer variable moves the stack
         try:
             commit = unpack_base(chosen.repository, chosen.base, before)
         except IncomparableError as why:
