@@ -14,6 +14,11 @@ from tests.test_first_page import ROOT, blocks
 
 from .obtain import NEWEST_NODE, node_in
 
+PATIENCE_S = 500
+"""An installation asks the registry, and compiles what it has brought."""
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
+
 INSTALL = next(block for block in blocks("sh") if "pip install -q ." in block)
 RUNS = next(block for block in blocks("sh") if "dev --mode WaitUntil" in block).splitlines()
 
@@ -49,7 +54,7 @@ def run_as_printed(command: str, folder: Path, environ: Mapping[str, str]) -> st
         executable="/bin/bash",
         cwd=folder,
         env={**os.environ, **environ, "PATH": path},
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
