@@ -48,8 +48,11 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Nothing disarms it: what hangs in the interpreter's own end is ended as well."""
-    _end_in(AFTERWARDS, session.config)
+    """Nothing disarms it: what hangs in the interpreter's own end is ended as well.
+
+    One of xdist's processes waits for the others when it has no more to do.
+    """
+    _end_in(SESSION if "PYTEST_XDIST_WORKER" in os.environ else AFTERWARDS, session.config)
 
 
 def _limit_of(item: pytest.Item) -> float:
