@@ -1,6 +1,7 @@
 """Of a command that is stopped nothing is left; what one leaves behind when it ends by itself is left alone."""
 
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,38 @@ def test_of_a_command_that_is_stopped_nothing_is_left(prepare: Prepare, command:
     assert stage.runner.await_event("post-command-ended", request_id)["cutOffBy"] == "timeout"
     wait_until(lambda: set(stage.runner.processes()) == ours, "the death of what was killed")
     assert stage.next_invocation(handler)
+
+
+CHAIN = """
+import os, pathlib, sys
+file, until = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+while not until.exists():
+    if os.fork():
+        os._exit(0)
+    with file.open("a") as generations:
+        generations.write("x")
+"""
+
+
+def test_a_chain_of_processes_that_live_for_a_moment_each_is_stopped_too(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    stage = prepare(TIMEOUT="500ms", GRACE="50ms")
+    (tmp_path / "chain.py").write_text(CHAIN)
+    generations, until = tmp_path / "generations", tmp_path / "until"
+    handler = stage.runner.connect()
+    try:
+        stage.run_after(f"trap '' TERM; {sys.executable} {tmp_path}/chain.py {generations} {until} & sleep 34")
+        request_id = stage.next_invocation(handler)
+        handler.answer(request_id)
+        assert stage.runner.await_event("post-command-ended", request_id)["cutOffBy"] == "timeout"
+        last = generations.stat().st_size
+        stage.run_after("sleep 0.1")
+        handler.answer(stage.next_invocation(handler))
+        assert stage.next_invocation(handler)
+        assert last == generations.stat().st_size > 1
+    finally:
+        until.touch()
 
 
 def test_what_a_command_leaves_in_other_groups_when_it_ends_by_itself_is_left_alone(stage: Stage) -> None:

@@ -5,10 +5,13 @@ The command leads a session of its own. In it are its children and theirs, whate
 has lost its parent as well, by a mark in the environment that it was started with. Only what has thrown that away too
 cannot be told from a process of the handler's, and is left alone: making us the parent of orphans
 (PR_SET_CHILD_SUBREAPER) would take the handler's own daemons from init.
+
+What is found is signalled by its process groups. The kernel does that in one go, so that no member forks in between;
+one by one, a chain of processes that live for a moment each would always be a step ahead.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ class Process:
 
     pid: int
     parent: int
+    group: int
     session: int
 
 
@@ -34,6 +38,7 @@ class Session:
         self._leader = leader
         self._mark = mark.encode()
         self._sessions = {leader}
+        self._groups = {leader}
 
     def signal(self, number: int) -> bool:
         """Send a signal to all of them, or only look if it is 0. Tell whether anybody was there to get it.
@@ -41,10 +46,12 @@ class Session:
         Where /proc does not tell (macOS; or descriptors have run out) they are the command's process group.
         """
         try:
-            pids = [process.pid for process in self._members()]
+            found = {process.group for process in self._members()}
         except OSError:
-            return _reaches(os.killpg, self._leader, number)
-        return sum(_reaches(os.kill, pid, number) for pid in pids) > 0
+            return _reaches(self._leader, number)
+        self._groups |= found
+        reached = {group for group in self._groups if _reaches(group, number)}
+        return not found.isdisjoint(reached)
 
     def _members(self) -> list[Process]:
         """Those that live. Sessions that they have made are known from now on. Raises OSError."""
@@ -65,9 +72,9 @@ class Session:
             return False
 
 
-def _reaches(kill: Callable[[int, int], None], target: int, number: int) -> bool:
+def _reaches(group: int, number: int) -> bool:
     try:
-        kill(target, number)
+        os.killpg(group, number)
     except (ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
         return False
     return True
@@ -79,8 +86,8 @@ def living() -> Iterator[Process]:
         if name.isdecimal():
             with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 # The name of the program comes first, in brackets, and may itself have brackets and spaces.
-                state, parent, _, session, *_ = (
+                state, parent, group, session, *_ = (
                     (_PROC / name / "stat").read_bytes().rpartition(b")")[2].split()
                 )
                 if state.decode() not in _ENDED:
-                    yield Process(int(name), int(parent), int(session))
+                    yield Process(int(name), int(parent), int(group), int(session))
