@@ -43,7 +43,8 @@ def test_a_command_that_any_signal_kills_is_reported_and_the_next_poll_goes_on(p
             stage.run_after("kill -INT $$")
         request_id = stage.next_invocation(handler)
         handler.answer(request_id)
-        assert stage.runner.await_event("post-command-ended", request_id)["signal"] == number
+        ended = stage.runner.await_event("post-command-ended", request_id)
+        assert ended["signal"] == number, ended
     assert stage.next_invocation(handler)
     stage.runner.stderr.await_line(lambda line: "was killed by SIGRTMIN+1 after" in line)
 
