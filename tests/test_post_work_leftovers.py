@@ -53,7 +53,9 @@ def test_a_chain_of_processes_that_live_for_a_moment_each_is_stopped_too(
     generations, until = tmp_path / "generations", tmp_path / "until"
     handler = stage.runner.connect()
     try:
-        stage.run_after(f"trap '' TERM; {sys.executable} {tmp_path}/chain.py {generations} {until} & sleep 34")
+        stage.run_after(
+            f"trap '' TERM; {sys.executable} {tmp_path}/chain.py {generations} {until} & sleep 34"
+        )
         request_id = stage.next_invocation(handler)
         handler.answer(request_id)
         assert stage.runner.await_event("post-command-ended", request_id)["cutOffBy"] == "timeout"

@@ -64,7 +64,9 @@ def run_pytest(folder: Path, hang: str, *arguments: str) -> subprocess.Completed
     (folder / "test_it.py").write_text(hang)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    environment.pop("PYTEST_XDIST_WORKER", None)  # of the process that runs this test; that one is not part of it
+    environment.pop(
+        "PYTEST_XDIST_WORKER", None
+    )  # of the process that runs this test; that one is not part of it
     environment["ARGUMENTS"] = " ".join(arguments)
     return subprocess.run(
         [*command, *arguments, str(folder)],
