@@ -36,8 +36,10 @@ def main() -> int:
 
 def _nearly_ours(word: str) -> str:
     """Tell which word of ours was meant by one that nothing can be started by; empty within Lambda."""
+    if ADDRESS_VARIABLE in os.environ:
+        return ""
     places = (word, *(f"{folder}/{word}" for folder in os.get_exec_path()))
-    if ADDRESS_VARIABLE in os.environ or any(os.access(place, os.F_OK) for place in places):
+    if any(os.access(place, os.F_OK) for place in places):
         return ""
     meant = next(iter(get_close_matches(word, [*COMMANDS, "help", "version"], n=1)), "")
     return f"--{meant}" if meant in {"help", "version"} else meant

@@ -13,6 +13,11 @@ _SET_BY_PYTHON = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
 """What Python sets LC_CTYPE to in the C locale (PEP 538), so that what it starts has the same."""
 _IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """What these were before cannot be told. As `subprocess` does, we take it that they were not ignored."""
+_NUMBERS = tuple(map(int, signal.valid_signals()))
+"""Of all signals. To list them anew takes longer than all else that is done with them at a start."""
+
+_CAUGHT_BY_PYTHON = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV)
+"""With PYTHONFAULTHANDLER or PYTHONDEVMODE (Modules/faulthandler.c)."""
 
 _FIRST_LINE = 256
 """Bytes that Linux reads of a script's first line."""
@@ -42,8 +47,8 @@ def ignored_signals() -> list[int]:
     """The signals that we were started to ignore; whatever is started ignores them likewise."""
     return [
         number
-        for number in signal.valid_signals() - _IGNORED_BY_PYTHON
-        if signal.getsignal(number) is signal.SIG_IGN
+        for number in _NUMBERS
+        if signal.getsignal(number) is signal.SIG_IGN and number not in _IGNORED_BY_PYTHON
     ]
 
 
@@ -54,12 +59,12 @@ def heed_what_python_ignores() -> None:
 
 
 def drop_what_python_catches() -> None:
-    """Undo that the interpreter catches SIGABRT and others, where PYTHONFAULTHANDLER or PYTHONDEVMODE tells it to.
+    """Undo that the interpreter catches SIGABRT and others, where it was told to.
 
     They are meant for the handler, and what was not set by Python code (`getsignal` is None) cannot be put back by it:
     whoever tries, when we end, raises TypeError.
     """
-    for number in signal.valid_signals():
+    for number in _CAUGHT_BY_PYTHON:
         if signal.getsignal(number) is None:
             signal.signal(number, signal.SIG_DFL)
 
