@@ -134,6 +134,8 @@ unsigned long __wrap_getauxval(unsigned long type)
     return is_taking ? 0 : __real_getauxval(type);
 }
 
+enum { POOL = 16384 }; /* obmalloc's */
+
 /* Python asks for whole arenas, in which it keeps small objects. */
 static void *arena_allocate(void *context, size_t size)
 {
@@ -141,8 +143,7 @@ static void *arena_allocate(void *context, size_t size)
         void *arena = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return arena == MAP_FAILED ? NULL : arena;
     }
-    const size_t pool = 16384; /* obmalloc's: an arena that begins elsewhere loses one */
-    char *arena = HEAP + (heap_end - HEAP + pool - 1) / pool * pool;
+    char *arena = HEAP + (heap_end - HEAP + POOL - 1) / POOL * POOL; /* one that begins elsewhere loses a pool */
     if (size > (size_t)(HEAP + HEAP_LIMIT - arena))
         return NULL;
     heap_end = arena + size;
@@ -210,6 +211,22 @@ static void *object_realloc(void *original, void *block, size_t size)
         object_free(original, block);
     }
     return moved;
+}
+
+/* Take all blocks that are free between others, for good. What is allocated at a start then lies together in pools of its
+   own, instead of here and there on hundreds of pages that would each have to be copied first. */
+static void fill_holes(void)
+{
+    for (size_t size = UNIT; size <= OBJECT_LIMIT; size += UNIT)
+        for (;;) {
+            void *block = PyObject_Malloc(size);
+            const unsigned *in_use = (const void *)((uintptr_t)block / POOL * POOL); /* what a pool begins with */
+            if (block == NULL || *in_use == 1) {
+                PyObject_Free(block);
+                break;
+            }
+            memset(block, 0, size);
+        }
 }
 
 static void *map_or_die(char *address, size_t size)
@@ -298,6 +315,7 @@ int snapshot_write(int fd)
 {
     static char mappings[1 << 16];
     char *data = variables();
+    fill_holes();
     for (int i = 0; i < DOMAINS; i++)
         PyMem_SetAllocator(domains[i], &originals[i]);
     munmap(units, HEAP_LIMIT / UNIT);
