@@ -6,7 +6,7 @@ README's table and `check` are made from the same rows.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
 from typing import Generic, TypeVar
@@ -68,11 +68,15 @@ class Variable(Generic[T_co]):
     meaning: str
     valid: str
     parse: Callable[[str], T_co]
+    full_name: str = field(init=False)
+    """The name in the environment."""
+    unset: T_co = field(init=False)
+    """The value where it is not set. Most are not, and a start need not parse them."""
 
-    @property
-    def full_name(self) -> str:
-        """The name in the environment."""
-        return PREFIX + self.name
+    def __post_init__(self) -> None:
+        """Fill in what follows from the rest."""
+        object.__setattr__(self, "full_name", PREFIX + self.name)
+        object.__setattr__(self, "unset", self.parse(self.default))
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,11 +389,14 @@ class _Reader:
     def read(self, variable: Variable[T]) -> T:
         """The variable's value; the default where it is not set or empty, and where it is wrong."""
         seen = self._environ.get(variable.full_name, "")
+        text = seen.strip()
+        if not text:
+            return variable.unset
         try:
-            return variable.parse(seen.strip() or variable.default)
+            return variable.parse(text)
         except ValueError as error:
             self.wrong(variable, seen, str(error))
-            return variable.parse(variable.default)
+            return variable.unset
 
     def wrong(self, variable: Variable[T], seen: str, hint: str) -> None:
         hint = f" ({hint})" if hint else ""

@@ -1,6 +1,8 @@
-/* The functions that Debian's CPython calls and that Amazon Linux 2, with glibc 2.26, does not have. */
+/* The functions that Debian's CPython calls and that Amazon Linux 2, with glibc 2.26, does not have, or only in libraries
+   that would have to be loaded at each start. */
 
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
 #include <stdarg.h>
@@ -66,3 +68,40 @@ int __popcountdi2(unsigned long long bits)
     return count;
 }
 #endif
+
+/* libdl's. All modules in C are linked in, so nothing is ever loaded. */
+
+void *dlopen(const char *path, int flags)
+{
+    return NULL;
+}
+
+void *dlsym(void *library, const char *name)
+{
+    return NULL;
+}
+
+char *dlerror(void)
+{
+    return "nothing can be loaded into this executable";
+}
+
+/* libutil's. Nobody opens a terminal. */
+
+int openpty(int *terminal, int *user, char *name, const void *settings, const void *size)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+int forkpty(int *terminal, char *name, const void *settings, const void *size)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+int login_tty(int fd)
+{
+    errno = ENOSYS;
+    return -1;
+}

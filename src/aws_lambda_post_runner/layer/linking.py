@@ -60,7 +60,7 @@ def link(architecture: str, tables: Path, debian: Path, target: Path) -> None:
         "-O2", "-no-pie", "-s", "--rtlib=none", "-Wl,--gc-sections",
         "-Wl,-rpath,/lib64", *(f"-Wl,--wrap={name}" for name in _WRAPPED),
         "-I.", f"-I{include}/python3.11", f"-I{include}",
-        *_SOURCES_IN_C, str(archive), "-lm", "-ldl", "-lpthread", "-lutil",
+        *_SOURCES_IN_C, str(archive), "-lm", "-lpthread",
         "-o", str(target),
     ]
     # fmt: on
