@@ -28,8 +28,8 @@ UNUSED = ("zipimport",)
 def without_what_is_for_people(source: bytes) -> ast.Module:
     """Parse a module, take out the types of functions, and leave of each docstring a mark that there was one.
 
-    Nobody reads them here, and they are a sixth of the memory. But a dataclass without a docstring makes itself one, and
-    it reads the types of its fields.
+    Nobody reads them here, and they are a sixth of the memory. But a dataclass without a docstring makes itself
+    one, and it reads the types of its fields.
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
