@@ -380,6 +380,18 @@ async def test_a_streamed_response_that_is_cut_is_cut_for_the_caller(on: Stage) 
 
 
 @played()
+async def test_what_a_handler_has_sent_before_it_ended_reaches_the_caller(on: Stage) -> None:
+    caller = on.start_invoke()
+    _, request_id = await on.next()
+    async with Upload.begin(on.runtime_api, request_id) as upload:
+        await upload.send(b"one")
+    await on.api.hear_out()
+    on.api.handler_ended("Runtime exited")
+    assert await caller.parts.receive() == b"one"
+    assert await caller.is_cut()
+
+
+@played()
 async def test_an_event_invocation_lets_its_caller_go_at_once(on: Stage) -> None:
     reply = await on.invoke('{"later": 1}', X_Amz_Invocation_Type="Event")
     assert (reply.status, reply.body) == (202, b"")

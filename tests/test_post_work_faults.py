@@ -25,8 +25,14 @@ command.command_environment = broken
 sys.exit(entry.main())
 """
 
+IGNORED = int(Path("/proc/self/status").read_text().partition("SigIgn:")[2].split()[0], 16)
+LIBC_IGNORES = {number for number in (32, 33) if IGNORED >> number - 1 & 1}
+"""Of the two that glibc uses itself. Its posix_spawn, by which Python 3.13 starts what it can, may have them ignored in
+what is started, this process among it; from then on they kill nothing, and nothing but libc could change that."""
+
 SIGNALS_THAT_END = sorted(
     {*range(1, 65)}
+    - LIBC_IGNORES
     - {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
     - {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 )
@@ -44,7 +50,7 @@ def test_a_command_that_any_signal_kills_is_reported_and_the_next_poll_goes_on(p
         request_id = stage.next_invocation(handler)
         handler.answer(request_id)
         ended = stage.runner.await_event("post-command-ended", request_id)
-        assert ended["signal"] == number, ended
+        assert ended["signal"] == number, str(ended)
     assert stage.next_invocation(handler)
     stage.runner.stderr.await_line(lambda line: "was killed by SIGRTMIN+1 after" in line)
 

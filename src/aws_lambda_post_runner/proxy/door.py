@@ -20,6 +20,8 @@ _BACKLOG = 4096
 """What Linux allows by default (`somaxconn`). One that finds no room tries again only after a second."""
 _HEARING = 0.01
 """Seconds at most in which what has come is read. As a rule it takes a turn or two of all tasks."""
+_TURNS = 20
+"""That many it may take in any case: on a busy machine the time can pass without us."""
 
 
 class Door:
@@ -121,9 +123,10 @@ class Door:
         await self._wait_until(self._nobody_is_left)
 
     async def _wait_until(self, is_done: Callable[[], bool]) -> None:
-        gives_up_at = monotonic() + _HEARING
-        while not is_done() and monotonic() < gives_up_at:
+        gives_up_at, turns = monotonic() + _HEARING, 0
+        while not is_done() and (turns < _TURNS or monotonic() < gives_up_at):
             await checkpoint()
+            turns += 1
 
     def _all_is_heard(self) -> bool:
         unread = (each for each in self._listened_to if each.peek() is Peek.UNREAD)

@@ -117,6 +117,7 @@ class ExecutionEnvironment:
                 port = listeners[0].socket.getsockname()[1]
                 try:
                     reason = await self._run_handler(f"127.0.0.1:{port}")
+                    await self._runtime_api.hear_out()
                     self._drain()
                     self._runtime_api.handler_ended(reason)
                 finally:

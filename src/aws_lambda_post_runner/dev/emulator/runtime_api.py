@@ -66,6 +66,9 @@ class Verdict:
     error_type: str | None
 
 
+LAST_WORDS_S = 1.0
+"""For what has been sent by processes that are gone: it is there already, and only to be read."""
+
 ACCEPTED = Status(202, "", "OK")
 INVALID_REQUEST_ID = Status(400, "InvalidRequestID", "Invalid request ID")
 TIMED_OUT = Status(410, "InvokeTimeout", "Invoke timeout")
@@ -95,11 +98,29 @@ class RuntimeApi:
         self._polled = False
         self._took_any = False
         self._timed_out: set[str] = set()
+        self._connections = 0
+        self._nobody_is_left = trio.Event()
         self.in_flight: dict[str, Invocation] = {}
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection of the handler until either side closes it."""
-        await serve(stream, self._answer)
+        self._connections += 1
+        try:
+            await serve(stream, self._answer)
+        finally:
+            self._connections -= 1
+            if self._connections == 0:
+                self._nobody_is_left.set()
+                self._nobody_is_left = trio.Event()
+
+    async def hear_out(self) -> None:
+        """Return when all that has been sent is read, of a handler whose processes have ended.
+
+        Each connection ends after what was sent on it. One that a process holds which has got away is not waited for.
+        """
+        with trio.move_on_after(LAST_WORDS_S):
+            while self._connections:
+                await self._nobody_is_left.wait()
 
     async def _answer(self, request: Request, connection: ServerConnection) -> None:
         call, request_id = runtime_api.read_call(request.method.encode(), request.path.encode())
