@@ -391,8 +391,8 @@ class Running:
         for connection in self._connections:
             connection.close()
         if self.process.poll() is None:
-            # Not both at once: a signal that comes when the handler has ended would kill the runner on its way out, while
-            # it writes what coverage has measured.
+            # Not both at once: a signal that comes when the handler has ended would kill the runner on its way out,
+            # while it writes what coverage has measured.
             self.signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)

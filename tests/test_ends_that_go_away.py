@@ -8,6 +8,7 @@ from contextlib import closing
 import h11
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from aws_lambda_post_runner.proxy.ask import ask
 from aws_lambda_post_runner.proxy.bodies import Counted, Parsed
@@ -15,7 +16,7 @@ from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.ends import HandlerWire, RuntimeApiWire
 from aws_lambda_post_runner.proxy.heads import Malformed, RequestHead
 from aws_lambda_post_runner.proxy.turn import turn
-from aws_lambda_post_runner.proxy.wire import Hangup, Wire
+from aws_lambda_post_runner.proxy.wire import Hangup, Peek, Wire
 
 from .fake_runtime_api import PATIENCE, response
 from .running import parse
@@ -138,6 +139,84 @@ def test_a_handler_that_is_gone_has_no_port(handlers: Pair) -> None:
     assert wire.port == handlers.other.getsockname()[1]
     handlers.reset()
     assert wire.port is None
+
+
+# What is waited for
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["among others", "alone"])
+def test_a_reset_ends_what_is_received(
+    handlers: Pair, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+) -> None:
+    """Also where the peer's process is let run before it is waited for, as where nobody else is kept waiting."""
+    monkeypatch.setattr(turn, "under_way", 1 if alone else 2)
+    monkeypatch.setattr(turn, "contended_until", 0.0)
+    wire = HandlerWire(handlers.ours)
+    handlers.reset()
+    with pytest.raises(Hangup):
+        trio.run(wire.receive)
+
+
+def test_a_reset_ends_what_is_received_into_a_buffer(handlers: Pair) -> None:
+    wire = HandlerWire(handlers.ours)
+    handlers.reset()
+    with pytest.raises(Hangup):
+        trio.run(wire.receive_into, bytearray(10), 10)
+
+
+@pytest.mark.parametrize("way", ["receives", "sends"])
+def test_who_waits_on_a_connection_that_we_close_is_told(onward: Pair, way: str) -> None:
+    async def close_while_it_waits() -> None:
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await wait_all_tasks_blocked()
+                wire.close()
+
+    async def wait() -> None:
+        with pytest.raises(Hangup):
+            await (wire.receive() if way == "receives" else wire.flush(b"and more"))
+        told.append(way)
+
+    told: list[str] = []
+    wire = RuntimeApiWire(onward.ours)
+    fill(wire)
+    trio.run(close_while_it_waits)
+    assert told == [way]
+
+
+def test_what_nobody_wants_any_more_is_thrown_away_but_not_for_ever(handlers: Pair) -> None:
+    wire = HandlerWire(handlers.ours)
+    handlers.other.sendall(b"a little")
+    wire.drop_unread()
+    assert wire.peek() is Peek.QUIET
+    fill(Wire(handlers.other))
+    wire.drop_unread()
+    assert wire.peek() is Peek.UNREAD
+
+
+def test_an_upload_waits_for_room_and_goes_on_when_there_is_some(handlers: Pair, onward: Pair) -> None:
+    """Its length is known, and the Runtime API takes nothing yet."""
+
+    async def pass_on() -> None:
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(body.pass_to, sink)
+                await wait_all_tasks_blocked()
+                assert not body.is_read or sink.peek() is Peek.QUIET
+                nursery.start_soon(trio.to_thread.run_sync, read_all)
+
+    def read_all() -> None:
+        while not came.endswith(b"the end"):
+            came.extend(onward.other.recv(1 << 20))
+
+    came = bytearray()
+    sink = RuntimeApiWire(onward.ours)
+    fill(sink)
+    body = Counted(HandlerWire(handlers.ours), len(b"the end"))
+    handlers.other.sendall(b"the end")
+    trio.run(pass_on)
+    assert body.is_read
 
 
 # An exchange

@@ -117,6 +117,18 @@ def test_a_kernel_that_does_not_tell_of_connections_is_an_error(monkeypatch: pyt
         look_at(os.getpid(), 0)
 
 
+def test_a_linux_that_does_not_tell_how_much_came_is_an_error() -> None:
+    """One before 4.1 tells less of a connection."""
+    told = quiet._ATTRIBUTE.pack(quiet._ATTRIBUTE.size + 100, quiet._TCP_INFO) + bytes(100)
+    with pytest.raises(OSError, match=r"4\.1"):
+        quiet._waits(told)
+
+
+def test_a_connection_of_which_nothing_is_told_does_not_wait() -> None:
+    other = quiet._ATTRIBUTE.pack(8, quiet._TCP_INFO + 1) + bytes(4)
+    assert not quiet._waits(other)
+
+
 @pytest.fixture
 def command() -> Iterator[subprocess.Popen[bytes]]:
     """A post command, as it is started: with a session and a mark of its own."""
