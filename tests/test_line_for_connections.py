@@ -92,7 +92,7 @@ def test_a_poll_that_is_out_keeps_no_answer_waiting(address: Address) -> None:
 
 def test_one_that_is_refused_gives_its_place_to_the_next() -> None:
     async def try_twice() -> None:
-        pool = Pool(address)
+        pool = Pool(refusing)
         with trio.fail_after(PATIENCE), no_descriptor_left():
             for _ in range(2):
                 with pytest.raises(ConnectionRefusedError):
@@ -100,5 +100,5 @@ def test_one_that_is_refused_gives_its_place_to_the_next() -> None:
         pool.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        address: Address = listener.getsockname()
+        refusing: Address = listener.getsockname()
     trio.run(try_twice)
