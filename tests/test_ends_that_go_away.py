@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from aws_lambda_post_runner.proxy.ask import ask
 from aws_lambda_post_runner.proxy.bodies import Counted, Parsed
 from aws_lambda_post_runner.proxy.door import Door
-from aws_lambda_post_runner.proxy.ends import HandlerWire, RuntimeApiWire
+from aws_lambda_post_runner.proxy.ends import HandlerWire, RuntimeApiWire, _receive_head
 from aws_lambda_post_runner.proxy.heads import Malformed, RequestHead
 from aws_lambda_post_runner.proxy.turn import turn
 from aws_lambda_post_runner.proxy.wire import Hangup, Peek, Wire
@@ -272,6 +272,44 @@ def test_what_comes_after_the_end_of_a_body_is_not_taken_for_more_of_it(handlers
     body = Parsed(wire, parser, chunked_onward=True, ends_by_closing=False)
     trio.run(read_twice)
     assert bytes(wire.backlog) == b"GET / HTTP/1.1\r\n"
+
+
+def test_what_is_no_head_of_a_message_is_not_taken_for_one(handlers: Pair) -> None:
+    parser = h11.Connection(h11.SERVER)
+    parser.receive_data(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+    assert isinstance(parser.next_event(), h11.Request)
+    with pytest.raises(Malformed, match="not the head"):
+        trio.run(_receive_head, HandlerWire(handlers.ours), parser, b"body")
+
+
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b"\n\n", b"\r\n\n"])
+def test_what_follows_a_head_is_kept_however_its_lines_end(handlers: Pair, onward: Pair, end: bytes) -> None:
+    """h11 takes bare line feeds; where such a head ends is known only after it was parsed."""
+
+    async def receive_both() -> None:
+        with trio.fail_after(PATIENCE):
+            request = await handler.receive_request()
+            assert request is not None
+            response = await wire.receive_response(request)
+        assert (request.target, response.status) == (b"/", 202)
+
+    handler, wire = HandlerWire(handlers.ours), RuntimeApiWire(onward.ours)
+    handlers.other.sendall(b"POST / HTTP/1.1\nHost: x\nContent-Length: 4" + end + b"body")
+    onward.other.sendall(b"HTTP/1.1 202 Accepted\nContent-Length: 2" + end + b"ok")
+    trio.run(receive_both)
+    assert (bytes(handler.backlog), bytes(wire.backlog)) == (b"body", b"ok")
+
+
+@pytest.mark.usefixtures("in_a_turn")
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+def test_a_response_that_never_has_a_body_is_not_waited_for_though_it_names_a_length(
+    handlers: Pair, onward: Pair, status: bytes
+) -> None:
+    handler, wire = HandlerWire(handlers.ours), RuntimeApiWire(onward.ours)
+    handlers.other.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    onward.other.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\n")
+    assert trio.run(receive_and_ask, handler, wire) == int(status[:3])
+    assert wire.is_whole
 
 
 # Who knocks
