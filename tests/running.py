@@ -393,7 +393,8 @@ class Running:
         if self.process.poll() is None:
             # Not both at once: a signal that comes when the handler has ended would kill the runner on its way out,
             # while it writes what coverage has measured.
-            self.signal(signal.SIGTERM)
+            if not self.events("handler-ended"):
+                self.signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)
             self.end_handler()  # one that does not heed the signal
