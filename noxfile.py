@@ -62,10 +62,10 @@ def coverage(session: nox.Session) -> None:
     )
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
-    # What runs in Lambda, between the handler and the Runtime API, is held to more than what runs on a laptop. On a
-    # busy machine a runner that is killed leaves half a file of data, and 97 % are seen where there are more.
+    # What runs in Lambda, between the handler and the Runtime API, is held to more than what runs on a laptop. All of
+    # it is reached; the last hundredth is room for a runner that a busy machine keeps from writing what was measured.
     laptop = ",".join(f"*/aws_lambda_post_runner/{part}" for part in ("cli/*", "dev/*", "pytest_plugin.py"))
-    session.run("coverage", "report", f"--omit={laptop}", "--fail-under=96")
+    session.run("coverage", "report", f"--omit={laptop}", "--fail-under=99")
 
 
 @nox.session

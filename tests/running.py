@@ -391,8 +391,13 @@ class Running:
         for connection in self._connections:
             connection.close()
         if self.process.poll() is None:
-            self.end_handler()
-            self.signal(signal.SIGTERM)  # for handlers that read no status
+            # Not both at once: a signal that comes when the handler has ended would kill the runner on its way out,
+            # while it writes what coverage has measured.
+            if not self.events("handler-ended"):
+                self.signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
+            self.end_handler()  # one that does not heed the signal
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(2)
         for pid in self.processes():

@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import Prepare
 from .fake_runtime_api import reply
-from .running import PREFIX, Gate, Stage
+from .running import PREFIX, Gate, Stage, wait_until
 
 MARGIN = "1s"
 SOON = 1.5
@@ -159,6 +159,25 @@ def test_an_invocation_without_a_deadline_has_none(prepare: Prepare) -> None:
     handler.answer(request_id)
     stage.next_invocation(handler)
     assert ran_for(stage) == [(request_id, "response")]
+
+
+def test_one_that_is_under_way_when_the_handler_exits_is_seen_through(prepare: Prepare, gate: Gate) -> None:
+    """And what it waits for is not taken for what nobody will end any more."""
+    stage = prepare(MODE="BeforeTimeout,OnRequest", MARGIN="20s")
+    stage.run_after(gate.wait)
+    handler, helper = stage.runner.connect(), stage.runner.connect()
+    request_id = stage.next_invocation(handler, seconds=20.0)
+    assert helper.exchange("POST", "/post-runner/v1/invocation/current/wait").status == 201
+    stage.runner.await_event("post-command-started", request_id)
+    stage.runner.end_handler(7)
+    handler.close()
+    helper.close()
+    pid = stage.runner.await_event("handler-started")["pid"]
+    wait_until(lambda: pid not in stage.runner.processes(), "the handler's end")
+    gate.release()
+    assert stage.runner.wait() == 7
+    assert ran_for(stage) == [(request_id, "timeout")]
+    assert stage.runner.events("post-command-ended", request_id)[0]["exitStatus"] == 0
 
 
 def test_after_sigterm_none_begins(prepare: Prepare) -> None:

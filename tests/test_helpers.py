@@ -243,6 +243,43 @@ class Worker:
         self._process.communicate("\n", timeout=PATIENCE)
 
 
+@pytest.mark.usefixtures("several_at_once")
+def test_where_there_is_no_proc_a_process_asks_for_the_current_invocation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert _runner._that_is("current") == "current"
+
+
+@pytest.mark.usefixtures("several_at_once")
+def test_connections_to_others_are_none_of_the_runners() -> None:
+    """Nor is a listener, or one that was closed at the other end."""
+    one, other = socket.socketpair()
+    with one, other, socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = socket.create_connection(listener.getsockname())
+        with connection:
+            assert _runner._that_is("current") == "current"
+
+
+def test_connections_to_the_runner_tell_which_invocation_is_meant(several_at_once: socket.socket) -> None:
+    with socket.create_connection(several_at_once.getsockname()) as connection:
+        assert _runner._that_is("current") == f"on:{connection.getsockname()[1]}"
+        assert _runner._that_is("by its id") == "by its id"
+
+
+@pytest.fixture
+def several_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Something in the runner's place, for a function that has several invocations in flight."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv(ADDRESS, "{}:{}".format(*listener.getsockname()))
+        monkeypatch.setenv("AWS_LAMBDA_MAX_CONCURRENCY", "2")
+        yield listener
+
+
+def refuse(_: str) -> list[str]:
+    raise FileNotFoundError
+
+
 def test_of_two_processes_each_hands_over_work_for_its_own_invocation(
     prepare: Prepare, tmp_path: Path
 ) -> None:

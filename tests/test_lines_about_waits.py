@@ -2,10 +2,15 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from aws_lambda_post_runner.invocation import Invocation, Wait
+from aws_lambda_post_runner.report import Report
+from aws_lambda_post_runner.settings import Level
 
 from .conftest import Prepare
 from .running import Running, Stage
@@ -159,3 +164,12 @@ def test_of_very_many_waits_that_are_given_up_the_line_names_the_first(prepare: 
     assert warning["expiredWaits"] == 30
     assert warning["expiredNames"] == [f"wait {number}" for number in range(20)]
     assert str(warning["message"]).endswith("wait 18, wait 19 and 10 more")
+
+
+def test_a_wait_that_ends_well_is_told_to_nobody_who_did_not_ask(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither an observer is there, nor somebody who looks for a fault."""
+    report = Report(Level.INFO)
+    invocation, wait = Invocation("some-id"), Wait("flush", time.time())
+    report.wait_begun(invocation, wait)
+    report.wait_ended(invocation, wait)
+    assert capfd.readouterr() == ("", "")

@@ -247,3 +247,18 @@ def test_without_the_setting_no_span_is_sent(prepare: Prepare, receiver: FakeRun
     invoke(stage, handler)
     stage.next_invocation(handler)
     assert receiver.requests == []
+
+
+def test_where_opentelemetry_is_switched_off_no_span_is_sent_and_nothing_is_said(
+    prepare: Prepare, receiver: FakeRuntimeApi
+) -> None:
+    variables = {
+        "OTEL_SDK_DISABLED": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{receiver.address}",
+    }
+    stage = prepare(environment=variables, SPANS="otlp")
+    handler = stage.runner.connect()
+    invoke(stage, handler)
+    stage.next_invocation(handler)
+    assert receiver.requests == []
+    assert stage.runner.stderr.lines == []

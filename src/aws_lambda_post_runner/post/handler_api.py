@@ -89,7 +89,7 @@ class HandlerApi:
         by_state = [self._invocations.in_state(state) for state in states]
         if request_id.startswith(_BY_CONNECTION):
             ports = request_id.removeprefix(_BY_CONNECTION).split(",")
-            by_state = [[each for each in group if str(each.given_to) in ports] for group in by_state]
+            by_state = [[each for each in group if _came_on(each, ports)] for group in by_state]
         if request_id == "current" or request_id.startswith(_BY_CONNECTION):
             current = next(filter(None, by_state), [])
             if len(current) == 1:
@@ -100,6 +100,10 @@ class HandlerApi:
                 if invocation.request_id == possible_id:
                     return invocation
         return _problem(404, "no such invocation is in flight", "InvalidRequestID")
+
+
+def _came_on(invocation: Invocation, ports: list[str]) -> bool:
+    return invocation.given_to is not None and str(invocation.given_to) in ports
 
 
 def _name_in(body: bytes) -> str:

@@ -8,6 +8,7 @@ import os
 import socket
 from contextlib import suppress
 from http import HTTPStatus
+from typing import cast
 
 import h11
 from trio.lowlevel import wait_writable
@@ -70,9 +71,9 @@ class HandlerWire(Wire):
             self.body = Counted(self, plain.body or 0)
             return plain
         parser = h11.Connection(h11.SERVER, HEAD_LIMIT)
-        event = await _receive_head(self, parser, data)
-        if not isinstance(event, h11.Request):
-            raise Malformed("not a request")
+        event = cast(
+            "h11.Request", await _receive_head(self, parser, data)
+        )  # a server's parser reads no other
         head = judge_request(event)
         if head.body is None:
             self.body = Parsed(self, parser, chunked_onward=True, ends_by_closing=False)
@@ -158,9 +159,8 @@ class RuntimeApiWire(Wire):
             return plain
         parser = h11.Connection(h11.CLIENT, HEAD_LIMIT)
         parser.send(_HEAD_REQUEST if request.method == b"HEAD" else _GET_REQUEST)
-        event = await _receive_head(self, parser, data)
-        if isinstance(event, h11.Request):
-            raise Malformed("not a response")
+        # A client's parser reads no others.
+        event = cast("h11.InformationalResponse | h11.Response", await _receive_head(self, parser, data))
         if isinstance(event, h11.InformationalResponse):
             _take_back_unread(self, parser)
             return judge_informational(event)

@@ -136,11 +136,12 @@ class Taken:
     def __init__(self, pool: Pool, spare: Spare) -> None:
         self._pool = pool
         self._spare = spare
-        self._wire: RuntimeApiWire | None = None
+        self._wire: RuntimeApiWire
+        """There is one from `__aenter__` on; if that fails, `__aexit__` is not called."""
 
     async def __aenter__(self) -> RuntimeApiWire:
-        self._wire = wire = await self._pool.take(self._spare)
-        return wire
+        self._wire = await self._pool.take(self._spare)
+        return self._wire
 
     async def __aexit__(
         self,
@@ -148,5 +149,4 @@ class Taken:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._wire is not None:
-            self._pool.give_back(self._wire)
+        self._pool.give_back(self._wire)
