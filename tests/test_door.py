@@ -108,9 +108,7 @@ def test_what_has_come_on_any_connection_is_heard_first(door: Door) -> None:
     is_open.ask("GET", "/open")
     knocking.ask("GET", "/knocking")
     for each in (is_open, knocking):
-        wait_until(
-            lambda sock=each.sock: sent_and_not_acknowledged(sock) == 0, "the arrival of what was sent"
-        )
+        await_arrival(each.sock)
     trio.run(hear)
     is_open.close()
     knocking.close()
