@@ -200,7 +200,7 @@ class Handler:
             body,
             id=REQUEST_ID % 0,
         )
-        self._connection = self._connect()
+        self._kept = None if traffic.connection_per_request else self._connect()
 
     def run(self, cycles: int) -> list[int]:
         """Poll and answer that many times; the nanoseconds from each poll to its acknowledgement."""
@@ -222,16 +222,14 @@ class Handler:
             raise ValueError(f"not acknowledged: {acknowledgement!r}")
 
     def _ask(self, message: bytes | bytearray, chunks: Sequence[bytes] = ()) -> bytes:
-        connection = self._connection
-        if self._traffic.connection_per_request:
-            connection = self._connect()
+        connection = self._kept or self._connect()
         connection.sendall(message)
         for chunk in chunks:
             connection.sendall(chunk)
         answer = read_message(connection, self._buffer)
         if not answer:
             raise EOFError
-        if self._traffic.connection_per_request:
+        if connection is not self._kept:
             connection.close()
         return answer
 
