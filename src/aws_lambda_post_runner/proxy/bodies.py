@@ -11,7 +11,7 @@ import h11
 from .heads import Headers, Malformed, judge_trailers, write_head
 from .wire import Hangup, Wire
 
-_PASS_SIZE = 256 * 1024
+_PASS_SIZE = 128 * 1024
 
 _spare_buffers: list[bytearray] = []
 """Of _PASS_SIZE bytes each, used again and again: as many as bodies ever passed at the same time."""
