@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from aws_lambda_post_runner.proxy.ends import HandlerWire, RuntimeApiWire
+from aws_lambda_post_runner.proxy.door import Door
+from aws_lambda_post_runner.proxy.ends import RuntimeApiWire
 
 from .conftest import Prepare
 from .fake_runtime_api import ACCEPTED, NEXT, Exchange, PeerWentAway, answer_path, reply
-from .running import HandlerConnection, Stage
+from .running import HandlerConnection, Stage, parse
 
 MEBIBYTE = 1024 * 1024
 CHUNKS = 60
@@ -44,13 +45,12 @@ def test_the_kernel_keeps_back_no_chunk_until_the_one_before_is_acknowledged() -
 
 async def keeps_nothing_back() -> list[bool]:
     """Tell of both ends whether the kernel sends each chunk at once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        to_runtime_api = await RuntimeApiWire.connect(listener.getsockname())
-        accepted, _ = listener.accept()
-        from_handler = HandlerWire(accepted)
+    with Door() as door:
+        to_runtime_api = await RuntimeApiWire.connect(parse(door.address))
+        from_handler = await door.welcome()
         sockets = (from_handler._sock, to_runtime_api._sock)
         kept = [bool(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)) for each in sockets]
-        from_handler.close()
+        door.see_off(from_handler)
         to_runtime_api.close()
     return kept
 

@@ -197,6 +197,8 @@ class Invocations:
 
     def in_state(self, *states: State) -> list[Invocation]:
         """Those that are in one of these states, the oldest first."""
+        if not self._states:  # as after most answers
+            return []
         return [invocation for invocation, state in self._states.items() if state in states]
 
     def _drop_surplus(self) -> None:

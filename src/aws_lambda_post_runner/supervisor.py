@@ -20,6 +20,7 @@ from .post.spans import Spans
 from .post.work import PostWork
 from .proxy.door import Door
 from .proxy.export import export
+from .proxy.kept_tasks import KeptTasks
 from .proxy.relay import Relay
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -142,6 +143,7 @@ def _until_last_deadline(invocations: Sequence[Invocation], now: float) -> float
 
 async def _welcome(door: Door, relay: Relay, nursery: trio.Nursery) -> None:
     """Give each handler connection a task of its own, which owns it."""
+    tasks = KeptTasks(nursery, relay.serve)
     while True:
         try:
             handler = await door.welcome()
@@ -149,7 +151,7 @@ async def _welcome(door: Door, relay: Relay, nursery: trio.Nursery) -> None:
             relay.make_room()
             await trio.sleep(_BREATHER)
         else:
-            nursery.start_soon(relay.serve, handler)
+            tasks.start(handler)
 
 
 async def _forward(

@@ -32,7 +32,8 @@ class Answers:
         answer = OnItsWay(self, invocation)
         self._on_their_way.add(answer)
         invocation.answer_has_begun = True
-        self._one_began.unpark_all()
+        if self._one_began:
+            self._one_began.unpark_all()
         return answer
 
     def give_up(self, invocation: Invocation) -> None:
@@ -44,9 +45,10 @@ class Answers:
         self._one_arrived.unpark_all()
 
     def ended(self, answer: "OnItsWay") -> None:
-        """This one has arrived, or never will."""
-        self._on_their_way.discard(answer)
-        self._one_arrived.unpark_all()
+        """This one has arrived, or never will. Can be called again."""
+        if answer in self._on_their_way:
+            self._on_their_way.remove(answer)
+            self._one_arrived.unpark_all()
 
     async def wait_until_one_begins(self, seconds: float) -> None:
         """Return when one is on its way, or after so many seconds."""

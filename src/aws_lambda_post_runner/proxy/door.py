@@ -14,7 +14,7 @@ from trio.lowlevel import checkpoint, wait_readable
 
 from .ends import HandlerWire
 from .turn import turn
-from .wire import Peek
+from .wire import Peek, have_no_delay
 
 _BACKLOG = 4096
 """What Linux allows by default (`somaxconn`). One that finds no room tries again only after a second."""
@@ -36,6 +36,7 @@ class Door:
         # and .NET want host:port.
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         self._listener.setblocking(False)
+        have_no_delay(self._listener)
         self._knocks = select.poll()
         self._knocks.register(self._listener, select.POLLIN)
         self._is_full = False
@@ -113,7 +114,8 @@ class Door:
         Requests that do not wait for each other come on several connections, and what was sent first may be read
         last.
         """
-        await self._wait_until(self._all_is_heard)
+        if not self._all_is_heard():
+            await self._wait_until(self._all_is_heard)
 
     async def wait_for_last_words(self) -> None:
         """Let be read all that a handler has sent before it exited.
@@ -129,8 +131,9 @@ class Door:
             turns += 1
 
     def _all_is_heard(self) -> bool:
-        unread = (each for each in self._listened_to if each.peek() is Peek.UNREAD)
-        return not self._somebody_knocks() and next(unread, None) is None
+        if self._somebody_knocks():
+            return False
+        return not self._listened_to or all(each.peek() is not Peek.UNREAD for each in self._listened_to)
 
     def _nobody_is_left(self) -> bool:
         return not self._listened_to and not self._somebody_knocks()

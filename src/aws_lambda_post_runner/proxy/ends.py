@@ -25,7 +25,7 @@ from .heads import (
     write_head,
 )
 from .plain_heads import read_plain_request, read_plain_response
-from .wire import Hangup, Peek, Wire
+from .wire import Hangup, Peek, Wire, have_no_delay
 
 HEAD_LIMIT = 2 * 1024 * 1024
 """Bytes. awslambdaric sends an X-Ray cause of up to 1 MiB in a header; h11's own limit is 16 KiB."""
@@ -118,6 +118,7 @@ class RuntimeApiWire(Wire):
         """A new connection. Raises OSError if there is none to be had."""
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0))
+        have_no_delay(sock)
         wire = cls(sock)
         try:
             with suppress(BlockingIOError):  # it is under way

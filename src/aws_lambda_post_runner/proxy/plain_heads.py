@@ -63,9 +63,12 @@ def read_plain_response(head: bytes, request: RequestHead) -> ResponseHead | Non
 
 def _read_lines(lines: bytes) -> dict[bytes, bytes] | None:
     """The headers by name in lower case; None if they are not plain."""
-    pairs = [line.split(b": ", 1) for line in lines[:-2].split(b"\r\n")]
-    headers = {name.lower(): value for name, value in pairs}
-    if len(headers) < len(pairs) or not _NEVER_PLAIN.isdisjoint(headers):
+    headers: dict[bytes, bytes] = {}
+    split = lines[:-2].split(b"\r\n")
+    for line in split:
+        name, _, value = line.partition(b": ")
+        headers[name.lower()] = value
+    if len(headers) < len(split) or not _NEVER_PLAIN.isdisjoint(headers):
         return None
     if b"content-length" in headers and not _LENGTH.fullmatch(headers[b"content-length"]):
         return None

@@ -73,6 +73,8 @@ class Polls:
 
     def see_off_the_gone(self) -> None:
         """Close the connections that have gone away while their polls were held or out: nobody reads them."""
+        if not self._waiting:
+            return
         for handler in [each for each in self._waiting if each.is_gone()]:
             self._door.see_off(handler)
         for heir in [each for each in self._heirs if each.handler.is_gone()]:
@@ -99,7 +101,7 @@ class Polls:
 
     def _orphans(self) -> int:
         """How many polls are out whose connections have gone away."""
-        return sum(1 for handler in self._out if handler.is_gone())
+        return sum(1 for handler in self._out if handler.is_gone()) if self._out else 0
 
     async def _inherit(self, handler: HandlerWire) -> bool:
         """Wait for the answer to a poll whose connection has gone away; tell whether it was delivered."""

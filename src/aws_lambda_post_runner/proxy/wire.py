@@ -30,6 +30,14 @@ _UNREAD_LIMIT = 32
 """How many receives of what nobody wants any more are worth a last word that arrives."""
 
 
+def have_no_delay(sock: socket.socket) -> None:
+    """See that what is sent goes out at once; what a listener accepts inherits that.
+
+    Otherwise a head and a body sent apart would wait 40 ms for an acknowledgement (Nagle).
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class Hangup(Exception):
     """The peer closed or reset the connection where more was to come."""
 
@@ -54,22 +62,21 @@ class Wire:
     the connection is good for nothing but to be closed.
     """
 
-    __slots__ = ("_queued", "_sock", "backlog")
+    __slots__ = ("_queued", "_sock", "_was_waited_for", "backlog")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        # Without this a head and a body sent apart would wait 40 ms for an acknowledgement (Nagle).
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
+        self._was_waited_for = False
         self._queued = b""
         self.backlog: bytes | memoryview = b""
         """What was received and is still to be read, before anything else that is received."""
 
     def close(self) -> None:
         """Close the connection, whatever state it is in. Can be called again."""
-        if self._sock.fileno() >= 0:
+        if self._was_waited_for and self._sock.fileno() >= 0:
             notify_closing(self._sock)
-            self._sock.close()
+        self._sock.close()
 
     def peek(self) -> Peek:
         """Look, without waiting, at what has come and was not received yet."""
@@ -209,12 +216,14 @@ class Wire:
         return None
 
     async def _wait_readable(self) -> None:
+        self._was_waited_for = True
         try:
             await wait_readable(self._sock)
         except trio.ClosedResourceError:
             raise Hangup(self) from None
 
     async def _wait_writable(self) -> None:
+        self._was_waited_for = True
         try:
             await wait_writable(self._sock)
         except trio.ClosedResourceError:
