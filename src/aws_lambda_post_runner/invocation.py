@@ -304,6 +304,8 @@ def command_environment(
 
 def _as_utf_8(text: str) -> str:
     """The text that the process's locale, whichever it is, encodes to the UTF-8 of `text`, as far as it fits."""
+    if text.isascii() and len(text) <= _LONGEST_VALUE:
+        return text
     encoded = text.encode(errors="surrogateescape")
     if len(encoded) > _LONGEST_VALUE:
         encoded = encoded[:_LONGEST_VALUE].decode(errors="ignore").encode()  # no half a character at the end

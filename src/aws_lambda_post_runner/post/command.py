@@ -6,7 +6,7 @@ It gets a session of its own, so that it can be stopped with all that it has sta
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from signal import SIGKILL, SIGTERM
 
@@ -53,8 +53,8 @@ class CommandRunner:
         scope.deadline = ends_at
         captured, work = order.captured, order.settled.invocation.work
         mark = os.urandom(8).hex()
+        beginning = _Beginning(partial(self._tell_of_start, order))
         stopping = _Stopping(self._settings.grace, f"{_MARK}={mark}")
-        process: trio.Process | None = None
         problem = ""
         began = time.monotonic()
         try:
@@ -63,25 +63,19 @@ class CommandRunner:
                 standard_input(work) as stdin,
                 scope,
             ):
-                start = partial(
-                    trio.run_process,
+                await trio.run_process(
                     [self._settings.shell, "-c", order.command],
                     env={**self._environment_for(order, remaining, files), _MARK: mark},
                     stdin=stdin,
                     check=False,
                     start_new_session=True,
                     deliver_cancel=stopping.stop,
+                    task_status=beginning,
                 )
-                async with trio.open_nursery() as nursery:
-                    process = await nursery.start(start)
-                    self._tell_of_start(order, process.pid)
         except* OSError as errors:
             problem = why_not_started(_first(errors), self._settings.shell)[0]
+        process = beginning.process
         cut_off_by = ""
-        if process is None and stopping.process is not None:
-            # A cut came when the command had just been started and `start` had not yet said so.
-            process = stopping.process
-            self._tell_of_start(order, process.pid)
         if scope.cancelled_caught:
             await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= ends_at else "shutdown"
@@ -102,14 +96,31 @@ class CommandRunner:
         reason = "" if order.reason is None else order.reason.value
         return command_environment(self._environment, order.settled, remaining, files, reason)
 
-    def _tell_of_start(self, order: Order, pid: int) -> None:
+    def _tell_of_start(self, order: Order, process: trio.Process) -> None:
         if self._report.observed:
             self._report.observe(
                 f"{order.name}-started",
                 requestId=order.settled.invocation.request_id,
                 outcome=order.settled.outcome.value,
-                pid=pid,
+                pid=process.pid,
             )
+
+
+class _Beginning(trio.TaskStatus[trio.Process]):
+    """Is told by `trio.run_process` that the command has been started.
+
+    A nursery's `start` would tell as well, at the price of two more nurseries for each command.
+    """
+
+    def __init__(self, tell: Callable[[trio.Process], None]) -> None:
+        self._tell = tell
+        self.process: trio.Process | None = None
+        """The command, once it has been started."""
+
+    def started(self, value: trio.Process | None = None) -> None:
+        self.process = value
+        if value is not None:
+            self._tell(value)
 
 
 class _Stopping:
@@ -119,13 +130,10 @@ class _Stopping:
         self._grace = grace
         self._mark = mark
         self._session: Session | None = None
-        self.process: trio.Process | None = None
-        """The command, once it has been told to stop."""
         self._kill_at = 0.0
 
     async def stop(self, process: trio.Process) -> None:
         """SIGTERM to all, SIGKILL after the grace. Cancelled as soon as the command itself has ended."""
-        self.process = process
         self._session = Session(process.pid, self._mark)
         self._kill_at = trio.current_time() + self._grace
         self._session.signal(SIGTERM)
