@@ -80,11 +80,12 @@ class CommandRunner:
             await stopping.stop_rest()
             cut_off_by = budget.bound_by if trio.current_time() >= ends_at else "shutdown"
             problem = "" if process else f"the {cut_off_by} came first"
-        if process is None or process.returncode is None:
+        status = None if process is None else process.returncode
+        if status is None:
             return Ending(problem=problem, cut_off_by=cut_off_by)
         return Ending(
-            exit_status=process.returncode if process.returncode >= 0 else None,
-            signal=-process.returncode if process.returncode < 0 else None,
+            exit_status=status if status >= 0 else None,
+            signal=-status if status < 0 else None,
             duration_ms=int((time.monotonic() - began) * 1000),
             cut_off_by=cut_off_by,
             not_captured=tuple(name for name in captured if name not in files),
