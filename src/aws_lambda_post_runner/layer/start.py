@@ -78,8 +78,8 @@ def _warm_up() -> None:
     environment = given_environment({ADDRESS_VARIABLE: "127.0.0.1:9001", COMMAND.full_name: "true"})
     settings = read(environment)
     unknown_variables(environment)
-    with suppress(OSError):
-        subprocess.Popen(["/"], env=environment, close_fds=False)
+    with suppress(OSError):  # an emulator tells only by the status that a folder is no program
+        subprocess.Popen(["/"], env=environment, close_fds=False).wait()
     poll = read_plain_request(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     if poll is None or read_plain_response(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", poll) is None:
         raise RuntimeError("what is warmed up is not what runs at a start")
