@@ -306,12 +306,8 @@ def test_only_the_handler_and_the_post_command_are_started() -> None:
 
 
 def test_only_the_supervisor_has_a_nursery_that_outlives_a_call() -> None:
-    """A post command's is local: it ends with the command; that of an upload ends with the upload."""
-    assert [room for room in rooms() if "open_nursery" in named(tree_of(room))] == [
-        "post.command",
-        "proxy.ask",
-        "supervisor",
-    ]
+    """That of an upload is local: it ends with the upload."""
+    assert [room for room in rooms() if "open_nursery" in named(tree_of(room))] == ["proxy.ask", "supervisor"]
 
 
 FORMS = {"drop-in": ["true"], "run": ["run", "--", "true"]}

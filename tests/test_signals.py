@@ -35,6 +35,21 @@ def test_other_signals_end_neither_us_nor_the_handler(start: Start, number: int)
     assert runner.wait() == 5
 
 
+DEAF = ["sh", "-c", 'trap "" TERM HUP; echo "$AWS_LAMBDA_RUNTIME_API"; read -r status; exit "$status"']
+
+
+def test_signals_that_come_while_the_handler_ends_by_itself_leave_its_status(start: Start) -> None:
+    """Until the very end: the interpreter, too, takes its time to go."""
+    for _ in range(5):
+        runner = start(DEAF, COMMAND=":")
+        runner.await_output("127.0.0.1:")
+        runner.end_handler(7)
+        while runner.process.poll() is None:
+            runner.signal(signal.SIGTERM)
+            runner.signal(signal.SIGHUP)
+        assert runner.wait() == 7
+
+
 MAY_NOT_KILL = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"]
 AS_ANOTHER_USER = ["setpriv", "--reuid=65534"]
 

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import trio
 
@@ -54,7 +55,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     ignored = ignored_signals()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody's exit status can be told
     drop_what_python_catches()
-    with Door() as door, trio.open_signal_receiver(*ENDING) as signals:
+    with Door() as door, _meant_for_the_handler() as signals:
         async with trio.open_nursery() as nursery:
             try:
                 handler = await start_handler(
@@ -90,6 +91,22 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     status = exit_status(handler.returncode or 0)
     report.observe("handler-ended", status=status)
     return status
+
+
+@contextmanager
+def _meant_for_the_handler() -> Iterator[AsyncIterator[int]]:
+    """Receive the signals that would end us.
+
+    When the handler has ended there is nobody to pass them on to. What people send then is ignored, for whoever
+    started us is to learn how the handler has ended: trio puts back what it found, and that is set here, while all
+    signals wait.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    for number in STOPPING | CUTTING:
+        signal.signal(number, signal.SIG_IGN)
+    with trio.open_signal_receiver(*ENDING) as signals:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield signals
 
 
 def _have_seen(
