@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from aws_lambda_post_runner.settings import read
-from aws_lambda_post_runner.supervisor import supervise
+from aws_lambda_post_runner.supervisor import CUTTING, STOPPING, supervise
 
 from .conftest import ADDRESS, Prepare, Start
 from .fake_runtime_api import ACCEPTED, Exchange, FakeRuntimeApi, answer_path, response
@@ -52,6 +53,16 @@ def test_we_exit_with_128_and_the_signal_that_killed_the_handler(
     assert stage.runner.wait() == 128 + number
 
 
+@pytest.fixture
+def our_own_signals() -> Iterator[None]:
+    """Heed again what `supervise` leaves ignored. It may, for its process is about to end; ours is not."""
+    before = {number: signal.getsignal(number) for number in STOPPING | CUTTING}
+    yield
+    for number, what_it_did in before.items():
+        signal.signal(number, what_it_did)
+
+
+@pytest.mark.usefixtures("our_own_signals")
 def test_we_let_no_more_than_100_ms_pass_after_the_handler_has_ended(runtime_api: FakeRuntimeApi) -> None:
     """By our own clock, which moves here only when there is nothing left to do but to wait for it. While the handler
     lives it does not move at all: no deadline is armed. `bench/start_and_end.py` has the times of real clocks.

@@ -42,7 +42,7 @@ async def supervise(settings: Settings, argv: Sequence[str], environment: Mappin
     """Run the handler with us between it and the Runtime API; return the status to exit with.
 
     The handler is started as soon as the listener listens, since some clients give a connection one second
-    (aws-lambda-cpp, runtime.cpp).
+    (aws-lambda-cpp, runtime.cpp). The process is to end afterwards: what stops it by a signal is ignored from then on.
     """
     report = Report(settings.level, json_log=settings.json_log, observer_fd=settings.observer_fd)
     if build.STARTED:
