@@ -1,13 +1,18 @@
 """Whatever signal would end us ends the handler first, and whoever sent it learns how the handler has ended."""
 
+import fcntl
 import os
 import shutil
 import signal
+import struct
+import subprocess
+import termios
+import time
 
 import pytest
 
 from .conftest import Start
-from .running import RUNNER, WAITING_HANDLER
+from .running import PREFIX, RUNNER, WAITING_HANDLER
 
 HARMLESS = {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
 STOPPING = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -48,6 +53,38 @@ def test_signals_that_come_while_the_handler_ends_by_itself_leave_its_status(sta
             runner.signal(signal.SIGTERM)
             runner.signal(signal.SIGHUP)
         assert runner.wait() == 7
+
+
+A_PAGE = 4096
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_comes_before_the_handler_is_started_ends_us_without_a_word(number: int) -> None:
+    """We are held up by a line about a name that is longer than what standard error takes."""
+    error, ours = os.pipe()
+    fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, A_PAGE)
+    environment = {
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9",
+        f"{PREFIX}COMMAND": "true",
+        f"{PREFIX}{'X' * 3 * A_PAGE}": "",
+    }
+    with (
+        subprocess.Popen([*RUNNER, "true"], env=environment, stderr=ours) as process,
+        os.fdopen(error, "rb") as said,
+    ):
+        os.close(ours)
+        while _unread(error) < A_PAGE:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.send_signal(number)
+        assert b"Traceback" not in said.read()
+        assert process.wait() == -number
+
+
+def _unread(pipe: int) -> int:
+    """How many bytes are in a pipe."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
+    return int(count)
 
 
 MAY_NOT_KILL = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"]

@@ -12,7 +12,7 @@ import trio
 
 from .exits import NOT_FOUND, why_not_started
 from .first_process import run_as_child
-from .origin import given_environment, heed_what_python_ignores
+from .origin import given_environment, heed_what_python_ignores, let_interrupts_end_us
 from .proxy.init_error import report_init_error
 from .report import Report
 from .runtime_api import ADDRESS_VARIABLE
@@ -38,6 +38,7 @@ def run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     Does not return where there is nothing for us to do: the handler then takes our place, with the
     environment and the signals that we were given.
     """
+    let_interrupts_end_us()
     environment = given_environment(environment)
     reason = environment.get(DISABLED.full_name, "").strip()
     report = Report(Level.WARN, json_log=wants_json(environment))

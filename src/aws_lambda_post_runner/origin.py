@@ -58,6 +58,12 @@ def heed_what_python_ignores() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def let_interrupts_end_us() -> None:
+    """Undo that Python makes an exception of SIGINT: before there is a handler it ends us as any other signal does."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def drop_what_python_catches() -> None:
     """Undo that the interpreter catches SIGABRT and others, where it was told to.
 

@@ -154,12 +154,16 @@ def _open_streams() -> None:
 
 
 def _take_signals(ignored: Sequence[int]) -> None:
-    """Know which signals we were started to ignore, and take SIGINT if it is not one of them: Python does both."""
+    """Know which signals we were started to ignore, as Python does.
+
+    SIGINT, of which Python makes an exception, ends us until there is a handler to pass it on to; so our exit status
+    tells what has ended us, which that of an exception does not.
+    """
     for number in ignored:
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_IGN)
     if signal.SIGINT not in ignored:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _empty_caches() -> None:
