@@ -98,6 +98,12 @@ def picture(session: nox.Session) -> None:
 
 
 @nox.session
+def parts(session: nox.Session) -> None:
+    """Fetch and build what `interop` and `integrations` need, which do so themselves where it was not done before"""
+    session.run("python", "-m", "tests.integrations.obtain", real_parts(session))
+
+
+@nox.session
 def interop(session: nox.Session) -> None:
     """Run with real parts: clients of every language, the emulator, the recipes; `-- --write-matrix` tells what held"""
     session.install(".", *group("interop"))

@@ -52,6 +52,7 @@ def test_signals_that_come_while_the_handler_ends_by_itself_leave_its_status(sta
         while runner.process.poll() is None:
             runner.signal(signal.SIGTERM)
             runner.signal(signal.SIGHUP)
+            time.sleep(0.0005)  # or it would be busy with them for as long as they come
         assert runner.wait() == 7
 
 

@@ -54,8 +54,12 @@ class Session:
         return not found.isdisjoint(reached)
 
     def _members(self) -> list[Process]:
-        """Those that live. Sessions that they have made are known from now on. Raises OSError."""
-        alive = list(living())
+        """Those that live. Sessions that they have made are known from now on. Raises OSError.
+
+        What is in our own session is the handler's, or we ourselves.
+        """
+        ours = os.getsid(0)
+        alive = [each for each in living() if each.session != ours]
         pids = {each.pid for each in alive if self._is_marked(each.pid)}
         self._sessions |= {each.session for each in alive if each.pid in pids}
         while True:
