@@ -100,6 +100,7 @@ def picture(session: nox.Session) -> None:
 @nox.session
 def parts(session: nox.Session) -> None:
     """Fetch and build what `interop` and `integrations` need, which do so themselves where it was not done before"""
+    session.install(".")
     session.run("python", "-m", "tests.integrations.obtain", real_parts(session))
 
 
