@@ -97,6 +97,23 @@ def test_an_answer_is_taken_though_polls_have_used_up_all_descriptors(
     check_that_all_is_as_before(runner, runtime_api, usual)
 
 
+def test_a_poll_that_waited_for_a_descriptor_until_its_handler_had_gone_is_not_sent_on(
+    runner: Running, runtime_api: FakeRuntimeApi
+) -> None:
+    """Each would keep its descriptor until there is an event for it, and there are fewer events than that."""
+    handlers = crowd(runner)
+    for handler in handlers:
+        handler.send_poll()
+    wait_until(lambda: runtime_api.to("next"), "the poll that has the spare descriptor")
+    for handler in handlers:
+        handler.close()
+    wait_until(lambda: runner.open_descriptors() < LIMIT - 5, "descriptors that are free again")
+    assert len(runtime_api.to("next")) < 4
+    request_id = runtime_api.invoke()
+    polling = runner.connect()
+    assert polling.poll() == request_id
+
+
 def test_idle_connections_to_the_runtime_api_make_room_for_the_handlers(
     runner: Running, runtime_api: FakeRuntimeApi
 ) -> None:

@@ -65,6 +65,11 @@ class Polls:
         try:
             if self._one_at_a_time and await self._wait_for_turn() and handler.is_gone():
                 return False
+            if self._out:
+                # While it waited, others may have become heirs, and have gone.
+                self.see_off_the_gone()
+                if handler.is_gone():
+                    return False
             if self._orphans() > len(self._heirs):
                 return await self._inherit(handler) and request.keep_alive
             return await self._send(handler, request) and request.keep_alive
@@ -116,9 +121,10 @@ class Polls:
     async def _send(self, handler: HandlerWire, request: RequestHead) -> bool:
         """Send the poll on and hand out its answer; tell whether that was delivered to `handler`."""
         async with self._pool.taken_for_poll() as wire:
-            if self._door.is_crowded and handler.is_gone():
+            if (self._door.is_crowded or self._out) and handler.is_gone():
                 # It was read late or had to wait, and the handler may have made another one since. The Runtime API
-                # answers a poll too many with the event that is under way, and the handler would get that twice.
+                # answers a poll too many with the event that is under way, and the handler would get that twice. And
+                # each that is out keeps a descriptor.
                 return False
             if self._report.observed:
                 self._report.observe("poll-relayed")
