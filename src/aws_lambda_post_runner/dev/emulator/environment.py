@@ -258,6 +258,7 @@ class ExecutionEnvironment:
         self._recorder.now("output", line=line)
 
     def _observe(self, line: str) -> None:
+        self._output.drain()  # what a command has written comes before its end
         observed: dict[str, Any] = json.loads(line)
         what, request_id = observed.pop("event"), observed.pop("requestId", None)
         if what == "settled":  # the Runtime API has recorded that itself
