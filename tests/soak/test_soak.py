@@ -29,11 +29,11 @@ INVOCATIONS = int(os.environ.get("SOAK_INVOCATIONS", "5000"))
 SECONDS_EACH = 0.1
 """How long an invocation may take on average, and twenty times what it does; only a hang takes longer."""
 MORE_MEMORY = 2 * 1024 * 1024
+"""By how much the last quarter may have more than the second, as a rule: memory comes in pieces."""
 MORE_WHILE_IT_SETTLES = 4 * 1024 * 1024
 """In a short run: what libc keeps of large bodies comes in steps of a megabyte and a half, by chance early or late."""
 SETTLED = 5000
 """Invocations."""
-"""By how much the last quarter may have more than the second, as a rule: memory comes in pieces."""
 
 COMMAND = f"""
 id=$AWS_LAMBDA_POST_RUNNER_REQUEST_ID
