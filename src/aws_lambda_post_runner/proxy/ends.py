@@ -71,9 +71,8 @@ class HandlerWire(Wire):
             self.body = Counted(self, plain.body or 0)
             return plain
         parser = h11.Connection(h11.SERVER, HEAD_LIMIT)
-        event = cast(
-            "h11.Request", await _receive_head(self, parser, data)
-        )  # a server's parser reads no other
+        # A server's parser reads no other.
+        event = cast("h11.Request", await _receive_head(self, parser, data))
         head = judge_request(event)
         if head.body is None:
             self.body = Parsed(self, parser, chunked_onward=True, ends_by_closing=False)
