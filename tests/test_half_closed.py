@@ -1,6 +1,7 @@
 """A poll whose sender has shut down its sending half (`nc -N`) is not one that was dropped: it gets its event."""
 
 import socket
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,21 @@ def test_where_there_is_no_table_of_connections_it_counts_as_closed(
         accepted, _ = listener.accept()
         with accepted:
             assert not is_still_read(accepted)
+
+
+def test_a_long_table_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It has a line for each connection that ended in the last minute, of whichever process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        head, line, *_ = Path("/proc/net/tcp").read_text().splitlines(keepends=True)
+        table = tmp_path / "tcp"
+        table.write_text(head + line * 20_000)
+        monkeypatch.setattr(half_closed, "_TABLES", [table])
+        with accepted:
+            tracemalloc.start()
+            try:
+                assert not is_still_read(accepted)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+    assert peak < 100_000
