@@ -181,7 +181,7 @@ class RuntimeApi:
             self._withheld.add(plan.number)
             await connection.close()
             raise Gone
-        if previous is not None:
+        if self._at_once == 1 and previous is not None:  # others may still be under way
             self._forget(previous.number)
         self._next, self._previous = next(self._plans, None), plan
         self._unanswered[plan.request_id].append(plan)

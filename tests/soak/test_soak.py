@@ -30,10 +30,6 @@ SECONDS_EACH = 0.1
 """How long an invocation may take on average, and twenty times what it does; only a hang takes longer."""
 MORE_MEMORY = 2 * 1024 * 1024
 """By how much the last quarter may have more than the second, as a rule: memory comes in pieces."""
-MORE_WHILE_IT_SETTLES = 4 * 1024 * 1024
-"""In a short run: what libc keeps of large bodies comes in steps of a megabyte and a half, by chance early or late."""
-SETTLED = 5000
-"""Invocations."""
 
 COMMAND = f"""
 id=$AWS_LAMBDA_POST_RUNNER_REQUEST_ID
@@ -147,8 +143,7 @@ def test_nothing_is_lost_doubled_or_left_behind(kind: str, tmp_path: Path) -> No
     assert Counter(map(str.strip, soak.log.read_text().splitlines())) == api.accepted
     await_end_of(soak)
     check_not_grown([descriptors for descriptors, _ in api.samples])
-    more = MORE_MEMORY if KINDS[kind].invocations >= SETTLED else MORE_WHILE_IT_SETTLES
-    check_flat([memory for _, memory in api.samples], more)
+    check_flat([memory for _, memory in api.samples])
 
 
 def await_end_of(soak: Soak) -> None:
@@ -166,9 +161,9 @@ def check_not_grown(samples: list[int]) -> None:
     assert min(samples[-quarter:]) <= max(samples[quarter : 2 * quarter]), samples
 
 
-def check_flat(samples: list[int], more: int) -> None:
+def check_flat(samples: list[int]) -> None:
     quarter = len(samples) // 4
-    assert median(samples[-quarter:]) - median(samples[quarter : 2 * quarter]) <= more, samples
+    assert median(samples[-quarter:]) - median(samples[quarter : 2 * quarter]) <= MORE_MEMORY, samples
 
 
 def summarise(api: RuntimeApi, seconds: float) -> None:
