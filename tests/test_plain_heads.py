@@ -1,5 +1,7 @@
 """What is read as a plain head is read by h11 in the same way, and the heads of every day are plain."""
 
+import tracemalloc
+
 import h11
 import pytest
 from hypothesis import example, given
@@ -111,3 +113,34 @@ def test_a_response_whose_head_has_to_change_on_its_way_is_not_plain() -> None:
     request: RequestHead = make_request(b"GET", b"/", [(b"Host", b"a")])
     assert read_plain_response(EVENT, request._replace(keep_alive=False)) is None
     assert read_plain_response(EVENT, request._replace(method=b"HEAD")) is None
+
+
+@pytest.mark.parametrize("head", [POLL, RESPONSE, POLL.replace(b"Host", b"Connection"), b""])
+def test_a_request_that_comes_again_means_the_same(head: bytes) -> None:
+    assert [read_plain_request(head) for _ in range(3)] == [read_plain_request(bytes(bytearray(head)))] * 3
+
+
+def test_a_response_means_what_its_request_makes_of_it_when_it_comes_again() -> None:
+    asked = make_request(b"POST", b"/", [(b"Host", b"a")])
+    assert read_plain_response(ACKNOWLEDGEMENT, asked) == read_plain_response(ACKNOWLEDGEMENT, asked)
+    assert read_plain_response(ACKNOWLEDGEMENT, asked._replace(method=b"HEAD")) is None
+    assert read_plain_response(ACKNOWLEDGEMENT, asked._replace(keep_alive=False)) is None
+
+
+def test_only_few_and_short_heads_are_kept_in_memory() -> None:
+    asked = make_request(b"POST", b"/", [(b"Host", b"a")])
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            cause = b"x" * (100_000 if number % 2 else 500) + b"%d" % number
+            for head in (POLL, RESPONSE):
+                assert read_plain_request(
+                    head.replace(b"Host", b"Lambda-X-Ray-Cause: " + cause + b"\r\nHost")
+                )
+            assert read_plain_response(
+                ACKNOWLEDGEMENT.replace(b"Content-Type", b"X: " + cause + b"\r\nContent-Type"), asked
+            )
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
