@@ -1,5 +1,8 @@
 """Headers that speak of one connection stay on it, in both directions; all others go on."""
 
+import socket
+import time
+
 import pytest
 
 from .fake_runtime_api import reply
@@ -58,3 +61,22 @@ def test_close_is_heard_among_other_words_and_in_whatever_case(stage: Stage, con
     handler = stage.runner.connect()
     assert handler.exchange("GET", PATH, headers={"Connection": connection}).get("Connection") == "close"
     assert handler.is_closed_by_peer()
+
+
+def test_a_long_answer_arrives_whole_though_more_was_sent_than_the_request_that_closes_the_connection(
+    stage: Stage,
+) -> None:
+    """Closing with something unread would reset the connection, and what is still on its way be lost."""
+    stage.runtime_api.plan(PATH, reply(200, bytes(1_000_000)))
+    handler = stage.runner.connect()
+    handler.send(f"GET {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode() + bytes(50_000))
+    begin = handler.read_head()
+    gives_up_at = time.monotonic() + 0.5
+    while time.monotonic() < gives_up_at and is_established(handler.sock):
+        time.sleep(0.01)
+    assert len(handler.receive_rest()) == int(begin.get("Content-Length"))
+
+
+def is_established(sock: socket.socket) -> bool:
+    """Tell whether nothing is known of an end, by the first byte of what TCP_INFO tells (Linux's tcp_states.h)."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1

@@ -30,6 +30,7 @@ from aws_lambda_post_runner.post.work import PostWork
 from aws_lambda_post_runner.proxy import polls
 from aws_lambda_post_runner.proxy.door import Door
 from aws_lambda_post_runner.proxy.relay import Relay
+from aws_lambda_post_runner.proxy.wire import have_no_delay
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Level, read
 
@@ -148,8 +149,9 @@ def new_relay(nursery: trio.Nursery, door: Door, address: str) -> Relay:
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:
-    """A pair of TCP sockets; socket.socketpair has no TCP_NODELAY to set."""
+    """A pair of TCP sockets, the second one as the door's listener would have given it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        have_no_delay(listener)
         one = socket.create_connection(listener.getsockname())
         other, _ = listener.accept()
     return one, other

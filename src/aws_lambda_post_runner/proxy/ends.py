@@ -97,7 +97,6 @@ class HandlerWire(Wire):
     async def refuse(self, problem: Malformed) -> None:
         """Tell the handler that its request was malformed. The connection is to be closed then."""
         await self.flush(_REFUSAL % (problem.status, _reason(problem.status)))
-        self.drop_unread()
 
 
 class RuntimeApiWire(Wire):

@@ -60,6 +60,7 @@ class Relay:
         try:
             while await self._exchange(handler):
                 pass
+            handler.drop_unread()
         except Hangup as hangup:
             if isinstance(hangup.wire, RuntimeApiWire):
                 self._report.error("the Runtime API closed the connection without a whole answer")

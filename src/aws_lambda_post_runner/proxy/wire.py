@@ -190,7 +190,8 @@ class Wire:
         """Throw away what has come. Closing with bytes unread would reset the connection, and lose what was sent."""
         with suppress(OSError):
             for _ in range(_UNREAD_LIMIT):
-                self._sock.recv(_RECEIVE_SIZE)
+                if not self._sock.recv(_RECEIVE_SIZE):
+                    break
 
     def _receive_at_once(self) -> bytes | None:
         """Let the peer's process run, and take what it says; None if that takes it longer.
