@@ -59,10 +59,9 @@ class Door:
         """Where the handler is to connect: host:port."""
         return "{}:{}".format(*self._listener.getsockname())
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether there is more than one connection."""
-        return len(self._open) > 1
+    def has_only(self, handler: HandlerWire) -> bool:
+        """Tell whether this connection is open, and no other one is."""
+        return len(self._open) == 1 and handler in self._open
 
     async def welcome(self) -> HandlerWire:
         """Wait for the next connection and take it in. Raises OSError if there is no descriptor for it.

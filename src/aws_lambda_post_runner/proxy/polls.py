@@ -121,10 +121,10 @@ class Polls:
     async def _send(self, handler: HandlerWire, request: RequestHead) -> bool:
         """Send the poll on and hand out its answer; tell whether that was delivered to `handler`."""
         async with self._pool.taken_for_poll() as wire:
-            if (self._door.is_crowded or self._out) and handler.is_gone():
-                # It was read late or had to wait, and the handler may have made another one since. The Runtime API
-                # answers a poll too many with the event that is under way, and the handler would get that twice. And
-                # each that is out keeps a descriptor.
+            if (self._out or not self._door.has_only(handler)) and handler.is_gone():
+                # It was read late or had to wait, and the handler may have made another one since, for which we have
+                # closed its connection. The Runtime API answers a poll too many with the event that is under way, and
+                # the handler would get that twice. And each that is out keeps a descriptor.
                 return False
             if self._report.observed:
                 self._report.observe("poll-relayed")
