@@ -15,7 +15,6 @@ NAME=COMMAND` adds any other way of starting, such as a version before. Linux on
 import argparse
 import importlib.util
 import os
-import shlex
 import signal
 import socket
 import statistics
@@ -28,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import report
+import valid
 
 ROUNDS = 30
 PATIENCE_SECONDS = 30
@@ -138,13 +138,10 @@ def start(way: Way, handler: Handler, api: RuntimeApi, cpu: int | None) -> tuple
     return arrived - before, resident
 
 
-def ways(layers: Path, machine: str, peers: Sequence[str]) -> list[Way]:
+def ways(executable: Path, peers: Sequence[tuple[str, tuple[str, ...]]]) -> list[Way]:
     """Without us, with the executable, as a plain installation, and with each peer."""
-    (executable,) = (path for path in layers.glob(f"*-{machine}") if os.access(path, os.X_OK))
     others = []
-    for peer in peers:
-        name, _, command = peer.partition("=")
-        words = tuple(shlex.split(command))
+    for name, words in peers:
         files = tuple(Path(word) for word in words if Path(word).is_file())
         others.append(Way(name, words, files))
     return [
@@ -214,7 +211,7 @@ def tell(handler: Handler, all_ways: Sequence[Way], conditions: Mapping[str, Map
     rows = [[plain, *without, ""]]
     for way in all_ways[1:]:
         added = [
-            f"+{figures[way.name].milliseconds - figures[plain].milliseconds:.1f}"
+            f"{figures[way.name].milliseconds - figures[plain].milliseconds:+.1f}"
             for figures in conditions.values()
         ]
         memory = statistics.median(conditions["two cores"][way.name].resident_kib) * 1024 / 1e6
@@ -229,12 +226,24 @@ def main() -> None:
     )
     parser.add_argument("--layers", type=Path, default=Path("dist"), help="folder with the executables")
     parser.add_argument("--parts", type=Path, help="folder with Node and aws-lambda-ric")
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another way")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="starts of each way under each condition")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        type=valid.named_command,
+        metavar="NAME=COMMAND",
+        help="another way",
+    )
+    parser.add_argument(
+        "--rounds", type=valid.count, default=ROUNDS, help="starts of each way under each condition"
+    )
+    parser.add_argument("--json", type=valid.file, help="file for the figures")
     chosen = parser.parse_args()
     machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
-    all_ways = ways(chosen.layers, machine, chosen.peer)
+    executables = [path for path in chosen.layers.glob(f"*-{machine}") if os.access(path, os.X_OK)]
+    if len(executables) != 1:
+        parser.error(f"{chosen.layers} has {len(executables)} executables for {machine}, and is to have one")
+    all_ways = ways(executables[0], chosen.peer)
     print(report.machine())
     print(f"Milliseconds until the first poll, medians of {chosen.rounds}; + is what is added.\n")
     results = {}

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self
 
 import report
+import valid
 from ends import Traffic
 
 HERE = Path(__file__).parent
@@ -191,19 +192,18 @@ PEER_HELP = "NAME=COMMAND: another proxy that takes a handler command; may be re
 
 def peer(text: str) -> Contestant:
     """NAME=COMMAND of the command line."""
-    name, _, command = text.partition("=")
-    if not name or not command:
-        raise ValueError(text)
-    return Contestant(name, tuple(shlex.split(command)))
+    return Contestant(*valid.named_command(text))
 
 
 def parser(description: str | None) -> ArgumentParser:
     """The options that all scripts share; the help begins with the description's first line."""
     options = ArgumentParser(description=(description or "").split("\n")[0])
-    options.add_argument("--python", default=sys.executable, help="the interpreter that runs our proxy")
+    options.add_argument(
+        "--python", type=valid.program, default=sys.executable, help="the interpreter that runs our proxy"
+    )
     options.add_argument("--pin", action="store_true", help="keep all processes on one core")
     options.add_argument("--quick", action="store_true", help="a short run, to see that it works")
-    options.add_argument("--json", type=Path, help="write the figures to this file")
+    options.add_argument("--json", type=valid.file, help="write the figures to this file")
     return options
 
 
@@ -215,5 +215,7 @@ def parse(options: ArgumentParser) -> Namespace:
         cores = {max(cores)}
         os.sched_setaffinity(0, cores)
     python = subprocess.run([chosen.python, "-c", DESCRIBE], check=True, capture_output=True, text=True)
-    print(f"{report.machine()}, {len(cores)} in use; our proxy on {python.stdout.strip()}", flush=True)
+    ours = getattr(chosen, "ours", None)
+    by = f"by {ours}" if ours else f"on {python.stdout.strip()}"
+    print(f"{report.machine()}, {len(cores)} in use; our proxy {by}", flush=True)
     return chosen

@@ -12,6 +12,7 @@ import time
 
 import contest
 import report
+import valid
 from contest import Contestant, Trial
 from ends import Traffic
 
@@ -47,7 +48,7 @@ def delays(contestant: Contestant, seconds: float) -> tuple[list[int], int]:
 def main() -> None:
     """Measure and tell."""
     options = contest.parser(__doc__)
-    options.add_argument("--runs", type=int, default=3, help="runs, each with its own SIGTERM")
+    options.add_argument("--runs", type=valid.count, default=3, help="runs, each with its own SIGTERM")
     options.add_argument("--seconds", type=float, default=10, help="how long the handler is busy in each run")
     chosen = contest.parse(options)
     runs, seconds = (1, 1) if chosen.quick else (chosen.runs, chosen.seconds)

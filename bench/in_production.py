@@ -14,6 +14,7 @@ from pathlib import Path
 
 import contest
 import report
+import valid
 from contest import Contestant, Trial
 from ends import Traffic
 from latency import KIB, Turns, take_turn
@@ -35,7 +36,7 @@ def contestants(python: str, mode: str, before: Path | None) -> list[Contestant]
     prefixed = {f"AWS_LAMBDA_POST_RUNNER_{name}": value for name, value in ON.items()}
     found = [off, replace(off, name="all on", environment={**off.environment, **prefixed})]
     if before is not None:
-        environment = {**off.environment, "PYTHONPATH": str(before.resolve())}
+        environment = {**off.environment, "PYTHONPATH": str(before)}
         found.append(replace(off, name="before, all off", environment=environment))
     return found
 
@@ -61,8 +62,8 @@ def compared(values: Sequence[float], off: Sequence[float]) -> tuple[str, str]:
 def main() -> None:
     """Measure and tell."""
     options = contest.parser(__doc__)
-    options.add_argument("--blocks", type=int, default=10, help="blocks of turns, forth and back")
-    options.add_argument("--before", type=Path, help="the folder that has another version's package")
+    options.add_argument("--blocks", type=valid.count, default=10, help="blocks of turns, forth and back")
+    options.add_argument("--before", type=valid.source, help="the folder that has another version's package")
     chosen = contest.parse(options)
     rows, kept = [], {}
     for name, (mode, cycles) in MODES.items():

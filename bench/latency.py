@@ -14,6 +14,7 @@ The floor is a byte relay in C: what any proxy in the way must cost. `times floo
 divided by what the byte relay adds.
 """
 
+import shlex
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from typing import Any
 
 import contest
 import report
+import valid
 from contest import Contestant, Trial
 from ends import Traffic
 
@@ -178,16 +180,26 @@ def main() -> None:
     """Measure every scenario and tell."""
     options = contest.parser(__doc__)
     options.add_argument("--peer", action="append", default=[], type=contest.peer, help=contest.PEER_HELP)
-    options.add_argument("--ours", metavar="COMMAND", help="the command that runs our proxy, if not --python")
-    options.add_argument("--against", metavar="COMMAND", help="one that runs it in another state, to compare")
-    options.add_argument("--blocks", type=int, default=8, help="blocks of turns in each scenario")
+    options.add_argument(
+        "--ours",
+        type=valid.command,
+        metavar="COMMAND",
+        help="the command that runs our proxy, if not --python",
+    )
+    options.add_argument(
+        "--against",
+        type=valid.command,
+        metavar="COMMAND",
+        help="one that runs it in another state, to compare",
+    )
+    options.add_argument("--blocks", type=valid.count, default=8, help="blocks of turns in each scenario")
     options.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS], help="one scenario")
     chosen = contest.parse(options)
     blocks = 1 if chosen.quick else chosen.blocks
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         floor = contest.byte_relay(Path(directory))
-        run_ours = chosen.ours or f"{chosen.python} -m aws_lambda_post_runner"
+        run_ours = chosen.ours or f"{shlex.quote(chosen.python)} -m aws_lambda_post_runner"
         for scenario in SCENARIOS:
             if chosen.only in {None, scenario.name}:
                 ours = contest.run_by(run_ours, mode=scenario.mode, name="post-runner")

@@ -16,6 +16,7 @@ from functools import partial
 
 import contest
 import report
+import valid
 from contest import Trial
 from ends import Traffic
 
@@ -37,7 +38,7 @@ def bare_spawns(trial: Trial, count: int) -> list[int]:
 def main() -> None:
     """Measure and tell."""
     options = contest.parser(__doc__)
-    options.add_argument("--blocks", type=int, default=10, help="blocks of turns, forth and back")
+    options.add_argument("--blocks", type=valid.count, default=10, help="blocks of turns, forth and back")
     chosen = contest.parse(options)
     without = contest.post_runner(chosen.python, mode="OnRequest")
     with_command = contest.post_runner(chosen.python, mode="AfterResponse")

@@ -132,7 +132,7 @@ IMPORTS: dict[str, set[str]] = {
     },
     "post.handler_api": {"invocation", "post.work", "runtime_api"},
     # from the start to the exit status
-    "handler": {"trio"},
+    "handler": {"exits", "trio"},
     "supervisor": {
         "ambient",
         "build",

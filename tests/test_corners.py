@@ -135,6 +135,45 @@ def test_where_the_file_for_node_is_not_there_that_is_told_and_the_handler_runs(
     assert "AMBIENT does nothing" in runner.said()
 
 
+NO_MORE_THREADS = """
+import trio
+
+start_thread = trio._threads.start_thread_soon
+
+def start_thread_soon(*arguments):
+    if left:
+        left.pop()
+        return start_thread(*arguments)
+    raise RuntimeError("can't start new thread")
+
+trio._threads.start_thread_soon = start_thread_soon
+"""
+
+
+def test_a_handler_for_which_no_thread_can_be_started_is_named_in_one_line(start: Start) -> None:
+    """Threads and processes have one limit, and trio starts a process in a thread."""
+    runner = start(["true"], runner=changed(f"left = []\n{NO_MORE_THREADS}"), COMMAND=":")
+    assert runner.wait() == 126
+    [line] = runner.said().splitlines()
+    assert line.endswith("the handler cannot be started: true: Resource temporarily unavailable")
+
+
+def test_a_post_command_for_which_no_thread_can_be_started_was_not_started_and_that_is_one_line(
+    start: Start, runtime_api: FakeRuntimeApi
+) -> None:
+    runner = start(runner=changed(f"left = [1]\n{NO_MORE_THREADS}"), COMMAND=":", SHELL="/bin/sh")
+    handler = runner.connect()
+    for _ in range(2):
+        request_id = runtime_api.invoke()
+        assert handler.poll() == request_id
+        assert handler.answer(request_id).status == 202
+    runner.end_handler(5)
+    assert runner.wait() == 5
+    said = runner.said()
+    assert said.count("the post command was not started: /bin/sh: Resource temporarily unavailable") == 2
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize("it", [print, threading.Thread()], ids=["a call", "a thread"])
 def test_where_no_thread_can_be_started_the_caller_is_told_and_nobody_waits(
     monkeypatch: pytest.MonkeyPatch, it: Callable[[], None] | threading.Thread

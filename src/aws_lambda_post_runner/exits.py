@@ -1,7 +1,10 @@
 """How processes end, in the words and statuses that shells have for it. Pure: no IO."""
 
+import errno
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -45,6 +48,21 @@ def why_not_started(error: OSError, path: str) -> tuple[str, int]:
     """What to say of a program that could not be started, and the status that shells have for it."""
     status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
     return f"{path}: {os.strerror(error.errno or 0)}", status
+
+
+@contextmanager
+def no_thread_is_no_process() -> Iterator[None]:
+    """Raise OSError for a program that could not be started because there was no thread to start it in.
+
+    trio takes one, and threads count as processes do (RLIMIT_NPROC; 1,024 of both together in Lambda). The kernel's
+    error is the same, EAGAIN, see clone(2) and pthread_create(3), but Python makes a RuntimeError of it.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "can't start new thread":  # CPython's _threadmodule.c, in all versions
+            raise
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
 
 
 def signal_name(number: int) -> str:

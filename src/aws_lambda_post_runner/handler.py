@@ -9,6 +9,8 @@ from functools import partial
 
 import trio
 
+from .exits import no_thread_is_no_process
+
 
 async def start_handler(
     nursery: trio.Nursery, argv: Sequence[str], environment: Mapping[str, str], ignored: Sequence[int]
@@ -28,7 +30,8 @@ async def start_handler(
         # Without it subprocess need not fork, which is faster; there is as a rule nothing to ignore.
         preexec_fn=partial(_ignore, ignored) if ignored else None,
     )
-    process: trio.Process = await nursery.start(run)
+    with no_thread_is_no_process():
+        process: trio.Process = await nursery.start(run)
     return process
 
 

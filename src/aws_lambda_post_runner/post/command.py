@@ -12,7 +12,7 @@ from signal import SIGKILL, SIGTERM
 
 import trio
 
-from aws_lambda_post_runner.exits import why_not_started
+from aws_lambda_post_runner.exits import no_thread_is_no_process, why_not_started
 from aws_lambda_post_runner.invocation import Budget, Ending, command_environment
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import PREFIX, Settings
@@ -62,6 +62,7 @@ class CommandRunner:
                 captured_files(captured) as files,
                 standard_input(work) as stdin,
                 scope,
+                no_thread_is_no_process(),
             ):
                 await trio.run_process(
                     [self._settings.shell, "-c", order.command],
