@@ -292,3 +292,35 @@ def test_two_requests_in_one_segment_are_answered_one_after_the_other(prepare: P
     )
     assert handler.read_response().status == 202
     assert handler.read_event() == following
+
+
+@pytest.mark.parametrize("stray", [b"\r\n", b"\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("when", ["with the body", "with the next request", "alone", "byte by byte"])
+def test_an_empty_line_after_a_body_is_skipped(stage: Stage, stray: bytes, when: str) -> None:
+    """Shells end what they send with one. The Runtime API's own server, Go's, skips it too."""
+    handler = stage.runner.connect()
+    request_id = stage.next_invocation(handler)
+    post = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" % answer_path(request_id).encode()
+    handler.send(post + stray if when == "with the body" else post)
+    assert handler.read_response().status == 202
+    poll = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % NEXT.encode()
+    match when:
+        case "with the next request":
+            poll = stray + poll
+        case "alone":
+            handler.send(stray)
+        case "byte by byte":
+            for number in stray:
+                handler.send(bytes([number]))
+    request_id = stage.runtime_api.invoke()
+    handler.send(poll)
+    assert handler.read_event() == request_id
+    assert stage.runtime_api.await_request("/response").body == b"body"
+
+
+def test_nothing_but_empty_lines_is_no_request(stage: Stage) -> None:
+    handler = stage.runner.connect()
+    handler.send(b"\r\n")
+    handler.say_no_more()
+    assert handler.receive_rest() == b""
+    assert stage.runtime_api.requests == []

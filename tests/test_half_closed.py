@@ -40,6 +40,17 @@ def test_it_gets_its_event_when_it_was_held(stage: Stage, gate: Gate) -> None:
     assert handler.read_event() == request_id
 
 
+def test_it_gets_its_event_though_it_had_said_more(stage: Stage) -> None:
+    handler = stage.runner.connect()
+    handler.send_poll()
+    stage.runtime_api.await_request(NEXT)
+    handler.ask("GET", "/more")
+    handler.say_no_more()
+    request_id = stage.runtime_api.invoke()
+    assert handler.read_event() == request_id
+    assert handler.read_response().status == 404
+
+
 def test_nobody_else_gets_its_event(stage: Stage) -> None:
     """Another connection's poll is a poll of its own."""
     handler = poll_and_say_no_more(stage)

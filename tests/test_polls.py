@@ -144,6 +144,37 @@ def test_the_event_of_a_dropped_poll_goes_to_the_next_poll_that_is_made_after_it
     assert stage.next_invocation(handler)
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_the_event_of_a_dropped_poll_is_not_lost_though_its_sender_had_said_more(
+    stage: Stage, *, reset: bool
+) -> None:
+    """What it had said is unread then, and stands before the end of the connection."""
+    handler = stage.runner.connect()
+    handler.send_poll()
+    stage.runtime_api.await_request(NEXT)
+    handler.send_poll()
+    handler.reset() if reset else handler.close()
+    request_id = stage.runtime_api.invoke()
+    other = stage.runner.connect()
+    other.send_poll()
+    assert other.read_event() == request_id
+    assert len(stage.runtime_api.to(NEXT)) == 1
+
+
+def test_a_held_poll_whose_sender_said_more_and_went_away_is_never_sent(stage: Stage, gate: Gate) -> None:
+    stage.run_after(gate.wait)
+    handler = stage.runner.connect()
+    handler.answer(stage.next_invocation(handler))
+    handler.send_poll()
+    stage.runner.await_event("poll-held")
+    handler.send_poll()
+    handler.close()
+    gate.release()
+    stage.runner.await_event("post-command-ended")
+    assert stage.next_invocation(stage.runner.connect())
+    assert len(stage.runner.events("poll-relayed")) == 2
+
+
 @pytest.mark.parametrize("event_is_first", [False, True])
 def test_of_several_dropped_polls_whichever_is_answered_first_serves_the_next_poll(
     stage: Stage, *, event_is_first: bool

@@ -250,8 +250,9 @@ def h11_reads(parser: h11.Connection, reading: Reading) -> bool:
 
 
 def h11_reads_requests(data: bytes) -> Reading:
+    """Empty lines before a request are no part of it (RFC 9112, 2.2), and h11 does not skip them by itself."""
     reading = Reading()
-    while data:
+    while data := data.lstrip(b"\r\n"):
         parser = h11.Connection(h11.SERVER, 2 * 1024 * 1024)
         parser.receive_data(data)
         if not h11_reads(parser, reading):

@@ -31,6 +31,9 @@ HEAD_LIMIT = 2 * 1024 * 1024
 """Bytes. awslambdaric sends an X-Ray cause of up to 1 MiB in a header; h11's own limit is 16 KiB."""
 
 _END_OF_HEAD = b"\r\n\r\n"
+_LINE_END = b"\r\n"
+"""Its bytes are skipped before a request: shells end a body with one that its length does not count, and the Runtime
+API's own server skips it as well (RFC 9112, 2.2). h11 does not."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REFUSAL = b"HTTP/1.1 %d %b\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -60,10 +63,12 @@ class HandlerWire(Wire):
 
     async def receive_request(self) -> RequestHead | None:
         """The next request's head; None when the handler has closed the connection instead."""
-        data, self.backlog = bytes(self.backlog), b""
-        data = data or await self.receive()
-        if not data:
-            return None
+        data, self.backlog = bytes(self.backlog).lstrip(_LINE_END), b""
+        while not data:
+            data = await self.receive()
+            if not data:
+                return None
+            data = data.lstrip(_LINE_END)
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
         plain = read_plain_request(data[:end])
         if plain is not None:

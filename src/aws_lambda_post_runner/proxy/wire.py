@@ -4,6 +4,7 @@ The sockets are plain and do not block: a call is tried first, and only when it 
 Nothing here knows what the bytes mean.
 """
 
+import select
 import socket
 from contextlib import suppress
 from enum import Enum, auto
@@ -28,6 +29,8 @@ _UNCONTENDED_AGAIN = 0.25
 """Seconds after which that is tried anew."""
 _UNREAD_LIMIT = 32
 """How many receives of what nobody wants any more are worth a last word that arrives."""
+_HANGUP_OF_PEER = getattr(select, "POLLRDHUP", 0)
+"""Linux's alone. Elsewhere an end is seen only once all that came before it has been read."""
 
 
 def have_no_delay(sock: socket.socket) -> None:
@@ -89,7 +92,12 @@ class Wire:
 
     def is_gone(self) -> bool:
         """Tell, without waiting, whether nobody of this machine reads any more what is sent on the connection."""
-        return self.peek() is Peek.GONE and not is_still_read(self._sock)
+        match self.peek():
+            case Peek.QUIET:
+                return False
+            case Peek.UNREAD if not _has_ended(self._sock):
+                return False
+        return not is_still_read(self._sock)
 
     def queue(self, data: bytes) -> None:
         """Have this sent together with what is sent next."""
@@ -229,3 +237,10 @@ class Wire:
             await wait_writable(self._sock)
         except trio.ClosedResourceError:
             raise Hangup(self) from None
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Tell whether the peer has closed or reset the connection, or its half of it, after what is still unread."""
+    ends = select.poll()
+    ends.register(sock, _HANGUP_OF_PEER)  # hangups of both halves, and errors, are told unasked
+    return bool(ends.poll(0))
