@@ -109,7 +109,7 @@ def interop(session: nox.Session) -> None:
     """Run with real parts: clients of every language, the emulator, the recipes; `-- --write-matrix` tells what held"""
     session.install(".", *group("interop"))
     matrix = ("-p", "tests.interop.matrix")
-    chosen = ("-m", "interop and not integrations", "-rP", "-n", "2")
+    chosen = ("-m", "interop and not integrations", "-rP", "-n", "3")
     session.run(
         "python",
         "-m",
