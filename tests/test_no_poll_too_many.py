@@ -1,6 +1,8 @@
 """There is never a poll too many at the Runtime API: it would be answered with an event that was given out already."""
 
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -18,7 +20,7 @@ from aws_lambda_post_runner.proxy.relay import Relay
 from aws_lambda_post_runner.report import Report
 from aws_lambda_post_runner.settings import Level, read
 
-from .fake_runtime_api import NEXT, PATIENCE, FakeRuntimeApi
+from .fake_runtime_api import NEXT, PATIENCE, FakeRuntimeApi, answer_path
 
 POLL = f"GET {NEXT} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
@@ -101,3 +103,50 @@ def test_a_poll_that_is_dropped_before_there_is_a_connection_for_it_is_not_sent(
 
     trio.run(relay_both)
     assert len(runtime_api.to(NEXT)) == 1
+
+
+class Unhurried(trio.abc.Instrument):
+    """Leaves the others, who are threads here, time to answer between any two steps of ours."""
+
+    def before_task_step(self, _task: trio.lowlevel.Task) -> None:
+        time.sleep(0.01)
+
+
+def answer_and_hang_up(handler: socket.socket) -> None:
+    """Wait for an event, answer it, and close the connection at once."""
+    event = handler.recv(65536).decode()
+    request_id = event.partition("Lambda-Runtime-Aws-Request-Id: ")[2].partition("\r\n")[0]
+    head = f"POST {answer_path(request_id)} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    handler.sendall(head.encode() + b"{}")
+    handler.close()
+
+
+@pytest.mark.parametrize("_time", range(6))  # which task goes first is drawn
+def test_an_answer_is_read_though_its_sender_has_gone_and_another_poll_comes(
+    runtime_api: FakeRuntimeApi, _time: int
+) -> None:
+    """The event was that of a poll that had been dropped; whoever waited for it may not be told yet that it came."""
+
+    async def relay_all() -> None:
+        ends = [connected_sockets() for _ in range(3)]
+        (dropped, _), (handler, _), (third, _) = ends
+        for each in (dropped, handler):
+            each.sendall(POLL)
+        async with relay_to(runtime_api) as serve, trio.open_nursery() as nursery:
+            nursery.start_soon(serve, ends[0][1])
+            await trio.to_thread.run_sync(runtime_api.await_request, NEXT)
+            dropped.close()
+            nursery.start_soon(serve, ends[1][1])
+            nursery.start_soon(serve, ends[2][1])
+            await wait_all_tasks_blocked(0.05)
+            answering = threading.Thread(target=answer_and_hang_up, args=[handler])
+            answering.start()
+            request_id = runtime_api.invoke(b"{}")
+            third.sendall(POLL)
+            time.sleep(0.02)  # noqa: ASYNC251 - so that both have come when we look
+            await trio.to_thread.run_sync(runtime_api.await_request, answer_path(request_id))
+            answering.join()
+            nursery.cancel_scope.cancel()
+        third.close()
+
+    trio.run(relay_all, instruments=[Unhurried()])

@@ -167,6 +167,7 @@ class Polls:
 
     async def _hand_out(self, handler: HandlerWire, wire: RuntimeApiWire, response: ResponseHead) -> None:
         """Give the handler the answer to a poll: as a rule an event."""
+        self._waiting.discard(handler)  # what it sends now is not to be lost, even if it has gone afterwards
         if not runtime_api.is_accepted(response.status):
             await deliver(handler, wire, response)
             return
