@@ -18,7 +18,7 @@ from itertools import pairwise
 import h11
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
@@ -568,6 +568,7 @@ def test_nothing_malformed_is_forwarded_from_the_handler(data: st.DataObject) ->
 @tries
 @given(st.binary(max_size=2000).flatmap(split))
 def test_arbitrary_bytes_from_the_handler_reach_nobody(pieces: Pieces) -> None:
+    assume(not h11_reads_requests(b"".join(pieces)).all)  # some are a request
     assert not handler_sends(pieces).at_runtime_api
 
 
@@ -600,4 +601,5 @@ def test_nothing_malformed_is_forwarded_from_the_runtime_api(data: st.DataObject
 @tries
 @given(st.binary(max_size=2000).flatmap(split), st.sampled_from(KEEPING + CLOSING))
 def test_arbitrary_bytes_from_the_runtime_api_reach_nobody(pieces: Pieces, request: bytes) -> None:
+    assume(not h11_reads_answer(request, b"".join(pieces), closes=True).all)  # some are an answer
     assert not runtime_api_sends([request], [Answer(pieces, closes=True)]).at_handler
